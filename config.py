@@ -1,0 +1,179 @@
+"""Settings: the only reader of the environment. Every problem is reported at once, at start."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.errors import ConfigurationError, OptionInvalid
+from domain.options import canonical_model
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """One field per setting. The environment variable is the alias, or the name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    # Where things live
+    database_url: str = ""
+    redis_url: str = ""
+    data_dir: Path = Path(".data")
+    storage_dir: Path | None = None
+    model_dir: Path | None = None
+
+    # API
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    web_workers: Annotated[int, Field(ge=1)] = 2
+    web_threads: Annotated[int, Field(ge=1)] = 16
+    admin_api_key: str = ""
+    max_upload_size_mb: Annotated[int, Field(ge=1)] = 1000
+    min_free_disk_mb: Annotated[int, Field(ge=0)] = 512
+    max_wait_s: Annotated[int, Field(ge=0, le=300)] = 60
+    probe_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+
+    # Audio
+    ffmpeg_bin: str = ""
+    max_audio_duration_s: Annotated[int, Field(ge=1)] = 14_400
+
+    # Models
+    whisper_engine: Literal["openai_whisper", "fake"] = "openai_whisper"
+    model_size: Annotated[str, Field(alias="WHISPER_MODEL_SIZE")] = "base"
+    device: Annotated[str, Field(alias="WHISPER_DEVICE")] = "auto"
+    torch_threads: Annotated[int, Field(ge=0)] = 0
+    model_pool_size: Annotated[int, Field(ge=1)] = 2
+    model_pool_max_size: Annotated[int, Field(ge=1)] = 4
+    model_pool_max_mb: Annotated[int, Field(ge=0)] = 0
+    model_idle_unload_s: Annotated[int, Field(ge=0)] = 900
+    model_acquire_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+
+    # Worker
+    celery_worker_concurrency: Annotated[int, Field(alias="CELERY_CONCURRENCY", ge=1)] = 2
+    worker_max_tasks_per_child: Annotated[int, Field(ge=1)] = 500
+    worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
+    shutdown_grace_s: Annotated[int, Field(ge=1)] = 60
+
+    # Job core
+    heartbeat_s: Annotated[float, Field(gt=0)] = 10.0
+    lease_s: Annotated[float, Field(gt=0)] = 60.0
+    reap_interval_s: Annotated[float, Field(gt=0)] = 5.0
+    redispatch_after_s: Annotated[float, Field(gt=0)] = 60.0
+    cancel_force_after_s: Annotated[float, Field(gt=0)] = 60.0
+    max_attempts: Annotated[int, Field(ge=1, le=50)] = 5
+    retry_base_s: Annotated[float, Field(gt=0)] = 15.0
+    retry_cap_s: Annotated[float, Field(gt=0)] = 3600.0
+    visibility_timeout_s: Annotated[int, Field(ge=60)] = 86_400
+
+    # Retention
+    keep_finished_days: Annotated[int, Field(ge=0)] = 30
+    orphan_after_h: Annotated[float, Field(gt=0)] = 24.0
+
+    # Flower
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    flower_basic_auth: str = ""
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("worker_queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @property
+    def storage_path(self) -> Path:
+        """Folder of the uploads."""
+        return (self.storage_dir or self.data_dir / "uploads").resolve()
+
+    @property
+    def model_path(self) -> Path:
+        """Folder of the weights."""
+        return (self.model_dir or self.data_dir / "models").resolve()
+
+    @property
+    def run_path(self) -> Path:
+        """Folder of what processes of one machine share: locks and sockets."""
+        return (self.data_dir / "run").resolve()
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """MAX_UPLOAD_SIZE_MB in bytes (MiB)."""
+        return self.max_upload_size_mb * MIB
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """DATABASE_URL with its driver named: SQLAlchemy 2.1 takes a bare URL for psycopg 3."""
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            return f"postgresql+psycopg2://{rest}"
+        return self.database_url
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Queues that a worker consumes; the order is the priority."""
+        return self.worker_queues or CONSUMED_QUEUES
+
+
+QUEUE_HIGH = "transcription.high"
+QUEUE_NORMAL = "transcription.normal"
+QUEUE_RETRY = "transcription.retry"
+QUEUE_DLQ = "transcription.dlq"
+CONSUMED_QUEUES = (QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY)
+
+
+def problems(settings: Settings) -> list[str]:
+    """List everything wrong at once, so nobody restarts five times."""
+    found = []
+    if not settings.sqlalchemy_url.startswith("postgresql+psycopg2://"):
+        found.append(
+            "DATABASE_URL must be a postgresql:// address: the job core relies on Postgres "
+            "(`make up` brings one along)"
+        )
+    if urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
+        found.append("REDIS_URL must be a redis:// or rediss:// address of Valkey or Redis")
+    try:
+        canonical_model(settings.model_size)
+    except OptionInvalid as error:
+        found.append(f"WHISPER_MODEL_SIZE: {error}")
+    if settings.model_pool_max_size < settings.model_pool_size:
+        found.append("MODEL_POOL_MAX_SIZE must not be below MODEL_POOL_SIZE")
+    if settings.lease_s < 3 * settings.heartbeat_s:
+        found.append(
+            "LEASE_S must be at least three times HEARTBEAT_S: one beat may be lost and one "
+            "late before a job is called abandoned"
+        )
+    unknown = set(settings.queues) - {*CONSUMED_QUEUES, QUEUE_DLQ}
+    if unknown:
+        found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")
+    if not settings.admin_api_key:
+        found.append("ADMIN_API_KEY is required: it guards /admin (openssl rand -hex 24 makes one)")
+    elif len(settings.admin_api_key) < 16:
+        found.append("ADMIN_API_KEY must have at least 16 characters")
+    return found
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read and check the settings. Raises ConfigurationError with every problem in it."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from error
+    found = problems(settings)
+    if found:
+        raise ConfigurationError("; ".join(found))
+    return settings
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,231 @@
+"""What can go wrong, as a tree. The codes are stable: clients may match on them.
+
+ScriptoriumError                internal_error
++- ConfigurationError           configuration_error
++- RequestError                 (the caller's request is at fault)
+|  +- OptionInvalid             option_invalid
+|  +- CursorInvalid             cursor_invalid
+|  +- FileMissing               file_missing
+|  +- UploadTooLarge            upload_too_large
+|  +- UploadInterrupted         upload_interrupted
+|  +- AdminKeyInvalid           admin_key_invalid
++- JobNotFound                  job_not_found
++- ErrorLogNotFound             error_log_not_found
++- JobStateConflict             job_state_conflict
++- ResultNotReady               result_not_ready
++- AudioGone                    audio_gone
++- StorageError                 storage_error         transient
+|  +- StorageFull               storage_full          transient
++- DatabaseUnavailable          database_unavailable  transient
++- BrokerUnavailable            broker_unavailable    transient
++- WorkerLost                   worker_lost           transient
++- AudioError
+|  +- AudioUnreadable           audio_unreadable
+|  +- AudioStreamMissing        audio_stream_missing
+|  +- AudioEmpty                audio_empty
+|  +- AudioTooLong              audio_too_long
+|  +- AudioDecodeTimeout        audio_decode_timeout  transient
++- EngineError                  engine_error          transient
+   +- ModelUnavailable          model_unavailable
+   +- ModelPoolExhausted        model_pool_exhausted  transient
+   +- OutOfMemory               out_of_memory         transient
+
+`Stopped` is not an error: it says that the work was asked to end.
+"""
+
+from collections.abc import Mapping
+
+
+class ScriptoriumError(Exception):
+    """Base of every error this program raises on purpose.
+
+    `details` are facts for the client, shown in the answer as they are: never a path of
+    the server, a secret or a transcript.
+    """
+
+    code = "internal_error"
+    is_transient = False
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class ConfigurationError(ScriptoriumError):
+    """The settings contradict themselves or the machine."""
+
+    code = "configuration_error"
+
+
+class RequestError(ScriptoriumError):
+    """The caller's request is at fault."""
+
+    code = "request_invalid"
+
+
+class OptionInvalid(RequestError):
+    """An option has a value that is not allowed; `details` lists what is."""
+
+    code = "option_invalid"
+
+
+class CursorInvalid(RequestError):
+    """A page cursor is not one that this server handed out."""
+
+    code = "cursor_invalid"
+
+
+class FileMissing(RequestError):
+    """The upload has no file part, or the file part has no bytes."""
+
+    code = "file_missing"
+
+
+class UploadTooLarge(RequestError):
+    """The upload is larger than MAX_UPLOAD_SIZE_MB."""
+
+    code = "upload_too_large"
+
+
+class UploadInterrupted(RequestError):
+    """The client went away, or sent less than it announced."""
+
+    code = "upload_interrupted"
+
+
+class AdminKeyInvalid(RequestError):
+    """The admin key is missing or wrong."""
+
+    code = "admin_key_invalid"
+
+
+class JobNotFound(ScriptoriumError):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+
+class ErrorLogNotFound(ScriptoriumError):
+    """No dead letter has this id."""
+
+    code = "error_log_not_found"
+
+
+class JobStateConflict(ScriptoriumError):
+    """The job's state does not allow this; `details.status` says what it is."""
+
+    code = "job_state_conflict"
+
+
+class ResultNotReady(ScriptoriumError):
+    """The job has no result: it is not finished, or ended without one."""
+
+    code = "result_not_ready"
+
+
+class AudioGone(ScriptoriumError):
+    """The recording was removed and cannot be read any more."""
+
+    code = "audio_gone"
+
+
+class StorageError(ScriptoriumError):
+    """The store could not keep or read a file."""
+
+    code = "storage_error"
+    is_transient = True
+
+
+class StorageFull(StorageError):
+    """The disk has too little room left."""
+
+    code = "storage_full"
+
+
+class DatabaseUnavailable(ScriptoriumError):
+    """Postgres does not answer."""
+
+    code = "database_unavailable"
+    is_transient = True
+
+
+class BrokerUnavailable(ScriptoriumError):
+    """Valkey or Redis does not answer."""
+
+    code = "broker_unavailable"
+    is_transient = True
+
+
+class WorkerLost(ScriptoriumError):
+    """The worker's lease ran out: it died, froze or was cut off."""
+
+    code = "worker_lost"
+    is_transient = True
+
+
+class AudioError(ScriptoriumError):
+    """The recording itself is at fault."""
+
+    code = "audio_invalid"
+
+
+class AudioUnreadable(AudioError):
+    """The decoder could not make samples of the file."""
+
+    code = "audio_unreadable"
+
+
+class AudioStreamMissing(AudioError):
+    """The file is a picture, a video without sound or the like."""
+
+    code = "audio_stream_missing"
+
+
+class AudioEmpty(AudioError):
+    """The file decodes to no samples at all."""
+
+    code = "audio_empty"
+
+
+class AudioTooLong(AudioError):
+    """The recording is longer than MAX_AUDIO_DURATION_S."""
+
+    code = "audio_too_long"
+
+
+class AudioDecodeTimeout(AudioError):
+    """The decoder did not finish in time, most often because the machine is overloaded."""
+
+    code = "audio_decode_timeout"
+    is_transient = True
+
+
+class EngineError(ScriptoriumError):
+    """The engine failed in a way that another attempt may not meet."""
+
+    code = "engine_error"
+    is_transient = True
+
+
+class ModelUnavailable(EngineError):
+    """The weights are not on this machine and could not be fetched."""
+
+    code = "model_unavailable"
+    is_transient = False
+
+
+class ModelPoolExhausted(EngineError):
+    """Every place in the pool stayed lent for the whole waiting time."""
+
+    code = "model_pool_exhausted"
+
+
+class OutOfMemory(EngineError):
+    """No rung of the out-of-memory ladder was left, or the job forbade to take one."""
+
+    code = "out_of_memory"
+
+
+class Stopped(Exception):  # noqa: N818 - not an error, see above
+    """Raised by an engine soon after `should_stop` turned true."""

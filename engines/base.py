@@ -1,0 +1,68 @@
+"""What an engine promises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.options import TranscriptionOptions
+from domain.transcript import Transcript
+
+SAMPLE_RATE_HZ = 16_000  # what Whisper was trained on
+
+Samples = NDArray[np.float32]  # mono, 16 kHz, from -1 to 1
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Facts about a loaded engine, for the pool's accounting and the result."""
+
+    model_size: str
+    device: str  # cpu, cuda:0 ...
+    memory_mb: float  # weights on that device
+
+
+class Engine(Protocol):
+    """Speech to text. One call at a time per instance."""
+
+    info: LoadedModel
+
+    def transcribe(
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        *,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> Transcript:
+        """Return the transcript.
+
+        `on_progress` gets the share of the audio that is done, from 0 to 1, after every
+        window. Raises Stopped soon after `should_stop` turns true, OutOfMemory when the
+        device has no room.
+        """
+        ...
+
+
+class EngineLoader(Protocol):
+    """How the pool gets and drops engines; one per `WHISPER_ENGINE`."""
+
+    name: str
+
+    def load(self, model_size: str, device: str) -> Engine:
+        """Load the weights. Raises OutOfMemory, ModelUnavailable."""
+        ...
+
+    def unload(self, engine: Engine) -> None:
+        """Free the memory of an engine that nobody holds."""
+        ...
+
+    def devices(self) -> list[str]:
+        """Devices to load on, best first: ["cuda:0", "cpu"] or ["cpu"]."""
+        ...
+
+    def estimate_mb(self, model_size: str, device: str) -> float:
+        """Memory that the weights will take there, before they are loaded."""
+        ...

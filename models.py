@@ -1,0 +1,198 @@
+"""Tables, constraints, indexes. No behaviour."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """Base of every table; maps Python types to Postgres types once."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration style
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
+    }
+
+
+class TranscriptionJob(Base):
+    """One job: what the user asked for, and where it stands."""
+
+    __tablename__ = "transcription_jobs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    status: Mapped[str] = mapped_column(server_default="pending")
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+
+    # What was asked for
+    model_size: Mapped[str]
+    language: Mapped[str | None]
+    options: Mapped[dict[str, Any]]  # TranscriptionOptions, whole
+    original_filename: Mapped[str | None]
+    content_type: Mapped[str | None]
+    file_path: Mapped[str]  # storage key, never a client's name
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    duration_s: Mapped[float | None] = mapped_column(Float)  # of the probe, corrected by the decode
+    request_id: Mapped[str | None]
+
+    # The guarded lifecycle: written by services/lifecycle.py alone
+    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    max_attempts: Mapped[int] = mapped_column(Integer, server_default=text("5"))
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None]  # set while waiting for a retry
+    published_at: Mapped[datetime | None]  # when the doorbell was last rung
+    cancel_requested_at: Mapped[datetime | None]
+
+    # What people watch
+    progress: Mapped[float] = mapped_column(Float, server_default=text("0"))
+    current_step: Mapped[str] = mapped_column(server_default="queued")
+    time_left_s: Mapped[float | None] = mapped_column(Float)
+    error_type: Mapped[str | None]  # of the last failed attempt: a stable code
+    error_message: Mapped[str | None]
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]  # of the current attempt
+    completed_at: Mapped[datetime | None]  # when it reached a terminal state
+
+    result: Mapped["TranscriptionResult | None"] = relationship(
+        back_populates="job", passive_deletes=True
+    )
+    errors: Mapped[list["ErrorLog"]] = relationship(back_populates="job", passive_deletes=True)
+
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')",
+            name="status_known",
+        ),
+        CheckConstraint("priority IN (0, 1)", name="priority_known"),
+        CheckConstraint(
+            "status <> 'processing' OR lease_expires_at IS NOT NULL", name="processing_is_leased"
+        ),
+        CheckConstraint("attempt <= max_attempts", name="attempts_bounded"),
+        CheckConstraint("progress BETWEEN 0 AND 1", name="progress_is_a_share"),
+        Index(
+            "ix_jobs_waiting",
+            "priority",
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status = 'processing'")),
+        Index("ix_jobs_newest", text("created_at DESC"), text("id DESC")),
+        Index("ix_jobs_newest_by_status", "status", text("created_at DESC"), text("id DESC")),
+        Index(
+            "ix_jobs_finished",
+            "completed_at",
+            postgresql_where=text("completed_at IS NOT NULL"),
+        ),
+        Index("ix_jobs_file", "file_path"),
+    )
+
+
+class TranscriptionResult(Base):
+    """The one result of a completed job."""
+
+    __tablename__ = "transcription_results"
+
+    # The job's id is the key: a second result of one job is impossible.
+    job_id: Mapped[UUID] = mapped_column(
+        ForeignKey("transcription_jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(Integer)
+    transcription_text: Mapped[str]
+    language: Mapped[str]
+    language_probability: Mapped[float | None] = mapped_column(Float)
+    duration: Mapped[float] = mapped_column(Float)  # seconds decoded
+    word_count: Mapped[int] = mapped_column(Integer)
+    confidence: Mapped[float | None] = mapped_column(Float)
+    transcript: Mapped[dict[str, Any]]  # domain.transcript.Transcript, whole
+    model_used: Mapped[str]
+    transcribe_s: Mapped[float] = mapped_column(Float)  # for estimates of the time left
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    job: Mapped[TranscriptionJob] = relationship(back_populates="result")
+
+    __table_args__ = (Index("ix_results_by_model", "model_used", text("created_at DESC")),)
+
+
+class ErrorLog(Base):
+    """A dead letter: one job that was given up, with all that is known of why."""
+
+    __tablename__ = "error_logs"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    error_type: Mapped[str]  # stable code, as in domain/errors.py
+    error_class: Mapped[str]
+    error_message: Mapped[str]
+    reason: Mapped[str]  # why it was not tried again
+    stack_trace: Mapped[str | None]
+    retry_count: Mapped[int] = mapped_column(Integer)  # attempts beyond the first
+    options: Mapped[dict[str, Any]]
+    worker_id: Mapped[str | None]
+    memory_mb: Mapped[float | None] = mapped_column(Float)  # resident, of the worker process
+    resolved: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    resolution: Mapped[str | None]  # retried, resolved
+    resolved_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    job: Mapped[TranscriptionJob] = relationship(back_populates="errors")
+
+    __table_args__ = (
+        Index("ix_errors_newest", text("created_at DESC"), text("id DESC")),
+        Index("ix_errors_open", "error_type", postgresql_where=text("NOT resolved")),
+        Index("ix_errors_job", "job_id"),
+    )
+
+
+class JobEvent(Base):
+    """One transition of one job: the history, appended in the same transaction."""
+
+    __tablename__ = "job_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    status: Mapped[str]  # after the transition
+    attempt: Mapped[int] = mapped_column(Integer)
+    actor: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+    __table_args__ = (Index("ix_events_job", "job_id", "id"),)
+
+
+class WorkerProcess(Base):
+    """One prefork child as it last reported: its slot and its model pool."""
+
+    __tablename__ = "worker_processes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # worker name/pid
+    worker: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    job_id: Mapped[UUID | None]
+    pool: Mapped[dict[str, Any]]  # ModelPool.get_stats()
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,75 @@
+"""What a store of recordings promises."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that is safely in the store."""
+
+    key: str  # of our own making, never the client's file name
+    size_bytes: int
+    sha256: str  # hex
+
+
+class Upload(Protocol):
+    """A file on its way into the store. Nothing of it is visible before `commit`."""
+
+    size_bytes: int
+
+    def write(self, data: bytes) -> int:
+        """Append. Raises UploadTooLarge past the cap, StorageFull when the disk is."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the reading position: form parsers rewind what they have written."""
+        ...
+
+    def read(self, size: int = -1) -> bytes:
+        """Read back from the reading position."""
+        ...
+
+    def commit(self) -> StoredFile:
+        """Make it durable (file and folder synced) and visible under its key."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing behind. Harmless after `commit`, and when called twice."""
+        ...
+
+
+class Storage(Protocol):
+    """Where recordings live."""
+
+    def new_upload(self, *, max_bytes: int, expected_bytes: int | None = None) -> Upload:
+        """Begin a file. Raises StorageFull when `expected_bytes` would not fit."""
+        ...
+
+    def put(self, stream: BinaryIO, *, max_bytes: int) -> StoredFile:
+        """Store a whole stream. On any error nothing is left."""
+        ...
+
+    def local_path(self, key: str) -> AbstractContextManager[Path]:
+        """A path that ffmpeg can read, for as long as the context lasts."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Open for reading. Raises AudioGone when there is no such file."""
+        ...
+
+    def delete(self, key: str) -> bool:
+        """Remove; False when there was nothing. Never raises for a missing file."""
+        ...
+
+    def keys_older_than(self, age: timedelta) -> Iterator[str]:
+        """Keys of stored files and of abandoned uploads that are at least this old."""
+        ...
+
+    def check(self) -> None:
+        """Raise StorageError or StorageFull unless a file could be written now."""
+        ...
