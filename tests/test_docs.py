@@ -1,0 +1,102 @@
+"""The documentation is under test: what is not written down fails the build."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import Settings, load_settings
+from domain.errors import ScriptoriumError
+from tests.source_tree import ROOT
+
+DOCS = ROOT / "docs"
+MAX_README_LINES = 120
+PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # <uuid:job_id>
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+
+
+def setting_names() -> list[str]:
+    """The environment variable of every setting."""
+    return [field.alias or name.upper() for name, field in Settings.model_fields.items()]
+
+
+def error_codes(error: type[ScriptoriumError] = ScriptoriumError) -> Iterator[str]:
+    """The codes of an error and of all below it."""
+    yield error.code
+    for below in error.__subclasses__():
+        yield from error_codes(below)
+
+
+def routes() -> set[str]:
+    """Every route of the application, as `METHOD /path/{name}`."""
+    from app import create_app  # late: the other tests need no web framework
+
+    settings = load_settings(
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        redis_url="redis://127.0.0.1:1/0",
+        admin_api_key="0123456789abcdef",
+    )
+    return {
+        method + " " + PARAMETER.sub(r"{\1}", rule.rule)
+        for rule in create_app(settings).url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_setting_is_documented():
+    text = (DOCS / "configuration.md").read_text()
+
+    missing = [name for name in setting_names() if f"`{name}`" not in text]
+
+    assert missing == []
+
+
+def test_no_setting_is_documented_that_does_not_exist():
+    text = (DOCS / "configuration.md").read_text()
+
+    unknown = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)`", text, re.MULTILINE)) - {*setting_names()}
+
+    assert unknown == set()
+
+
+def test_every_route_is_documented():
+    text = (DOCS / "api.md").read_text()
+
+    missing = sorted(route for route in routes() if f"`{route}`" not in text)
+
+    assert missing == []
+
+
+def test_no_route_is_documented_that_does_not_exist():
+    text = (DOCS / "api.md").read_text()
+
+    known = routes()
+    unknown = set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)`", text, re.MULTILINE)) - known
+
+    assert unknown == set()
+
+
+def test_every_error_code_is_documented():
+    text = (DOCS / "api.md").read_text()
+
+    missing = [code for code in error_codes() if f"`{code}`" not in text]
+
+    assert missing == []
+
+
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text().splitlines()
+
+    assert len(lines) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name
+)
+def test_no_link_leads_nowhere(page: Path):
+    broken = [
+        target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()
+    ]
+
+    assert broken == []
