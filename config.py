@@ -12,6 +12,7 @@ from domain.errors import ConfigurationError, OptionInvalid
 from domain.options import canonical_model
 
 MIB = 1024 * 1024
+MIN_ADMIN_KEY_CHARS = 16
 
 
 class Settings(BaseSettings):
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
     # Where things live
     database_url: str = ""
     redis_url: str = ""
+    db_pool_size: Annotated[int, Field(ge=1)] = 5
     data_dir: Path = Path(".data")
     storage_dir: Path | None = None
     model_dir: Path | None = None
@@ -61,8 +63,8 @@ class Settings(BaseSettings):
     shutdown_grace_s: Annotated[int, Field(ge=1)] = 60
 
     # Job core
-    heartbeat_s: Annotated[float, Field(gt=0)] = 10.0
-    lease_s: Annotated[float, Field(gt=0)] = 60.0
+    heartbeat_s: Annotated[float, Field(gt=0)] = 5.0
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
     reap_interval_s: Annotated[float, Field(gt=0)] = 5.0
     redispatch_after_s: Annotated[float, Field(gt=0)] = 60.0
     cancel_force_after_s: Annotated[float, Field(gt=0)] = 60.0
@@ -155,8 +157,8 @@ def problems(settings: Settings) -> list[str]:
         found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")
     if not settings.admin_api_key:
         found.append("ADMIN_API_KEY is required: it guards /admin (openssl rand -hex 24 makes one)")
-    elif len(settings.admin_api_key) < 16:
-        found.append("ADMIN_API_KEY must have at least 16 characters")
+    elif len(settings.admin_api_key) < MIN_ADMIN_KEY_CHARS:
+        found.append(f"ADMIN_API_KEY must have at least {MIN_ADMIN_KEY_CHARS} characters")
     return found
 
 

@@ -57,6 +57,9 @@ class TranscriptionJob(Base):
 
     # The guarded lifecycle: written by services/lifecycle.py alone
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    # The fence: bumped whenever the job changes hands, never reset. `attempt` cannot be it,
+    # because a graceful stop gives an attempt back and an operator's retry starts at 0 again.
+    lease_token: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     max_attempts: Mapped[int] = mapped_column(Integer, server_default=text("5"))
     lease_owner: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
@@ -121,14 +124,22 @@ class TranscriptionResult(Base):
         ForeignKey("transcription_jobs.id", ondelete="CASCADE"), primary_key=True
     )
     attempt: Mapped[int] = mapped_column(Integer)
+    lease_token: Mapped[int] = mapped_column(BigInteger)
     transcription_text: Mapped[str]
     language: Mapped[str]
     language_probability: Mapped[float | None] = mapped_column(Float)
     duration: Mapped[float] = mapped_column(Float)  # seconds decoded
     word_count: Mapped[int] = mapped_column(Integer)
     confidence: Mapped[float | None] = mapped_column(Float)
-    transcript: Mapped[dict[str, Any]]  # domain.transcript.Transcript, whole
+    segments: Mapped[list[dict[str, Any]]]  # domain.transcript.Segment, each whole
+    task: Mapped[str]
+    model_requested: Mapped[str]
     model_used: Mapped[str]
+    engine: Mapped[str]
+    device: Mapped[str]
+    fallbacks: Mapped[list[dict[str, Any]]]  # rungs of the out-of-memory ladder
+    warnings: Mapped[list[dict[str, Any]]]
+    timings: Mapped[dict[str, Any]]  # seconds per stage
     transcribe_s: Mapped[float] = mapped_column(Float)  # for estimates of the time left
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -181,7 +192,7 @@ class JobEvent(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
-    __table_args__ = (Index("ix_events_job", "job_id", "id"),)
+    __table_args__ = (Index("ix_events_job", "job_id", "id"), Index("ix_events_at", "at"))
 
 
 class WorkerProcess(Base):

@@ -227,5 +227,5 @@ class OutOfMemory(EngineError):
     code = "out_of_memory"
 
 
-class Stopped(Exception):  # noqa: N818 - not an error, see above
+class Stopped(Exception):
     """Raised by an engine soon after `should_stop` turned true."""

@@ -154,5 +154,8 @@ def _not_allowed(option: str, value: str, allowed: tuple[str, ...]) -> OptionInv
     near = get_close_matches(value.lower(), allowed, n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
     return OptionInvalid(
-        f"unknown {option} {value[:40]!r}{hint}", option=option, value=value[:40], allowed=[*allowed]
+        f"unknown {option} {value[:40]!r}{hint}",
+        option=option,
+        value=value[:40],
+        allowed=[*allowed],
     )

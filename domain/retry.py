@@ -39,15 +39,13 @@ def backoff(attempt: int, job_id: UUID, policy: RetryPolicy) -> timedelta:
     the job and the attempt alone, so the same failure always waits exactly as long.
     """
     # The exponent is bounded because 2**attempt overflows timedelta long before it matters.
-    delay = min(policy.cap, policy.base * 2 ** min(attempt - 1, 30))
+    delay: timedelta = min(policy.cap, policy.base * 2 ** min(attempt - 1, 30))
     digest = hashlib.sha256(f"{job_id}:{attempt}".encode()).digest()
     share = int.from_bytes(digest[:4], "big") / 0xFFFF_FFFF
     return delay * (1 + JITTER * share)
 
 
-def decide(
-    error: BaseException, attempt: int, job_id: UUID, policy: RetryPolicy
-) -> Retry | GiveUp:
+def decide(error: BaseException, attempt: int, job_id: UUID, policy: RetryPolicy) -> Retry | GiveUp:
     """Say what to do after attempt number `attempt` (from 1) ended with `error`.
 
     An error of an unknown kind is tried again: it is more often a passing fault than a

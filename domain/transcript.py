@@ -100,9 +100,9 @@ class Transcript:
             }
         )
 
-    def with_warnings(self, more: Sequence[Warning_]) -> Self:
-        """The same transcript with these warnings in front of its own."""
-        return replace(self, warnings=(*more, *self.warnings))
+    def with_notes(self, warnings: Sequence[Warning_], timings_s: dict[str, float]) -> Self:
+        """The same transcript with these warnings in front of its own, and these timings."""
+        return replace(self, warnings=(*warnings, *self.warnings), timings_s=timings_s)
 
 
 def segments_from_dicts(items: Sequence[dict[str, Any]]) -> tuple[Segment, ...]:

@@ -1,0 +1,128 @@
+"""Connection to Postgres: one engine per process, sessions that commit or roll back."""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from config import get_settings
+from domain.errors import DatabaseUnavailable
+
+# A statement of ours takes milliseconds; these bound what a sick server can hold up.
+SERVER_OPTIONS = (
+    "-c statement_timeout=15000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000"
+)
+CONNECT_ARGS = {
+    "options": SERVER_OPTIONS,
+    "connect_timeout": 3,  # seconds
+    "keepalives_idle": 10,  # seconds
+    "tcp_user_timeout": 15_000,  # milliseconds: a cut-off leader's lock is freed soon
+    "application_name": "scriptorium",
+}
+
+# Forked children must not share a socket with their parent, so engines are kept by process id.
+_engines: dict[int, Engine] = {}
+
+
+def get_engine() -> Engine:
+    """The engine of this process, made on first use."""
+    pid = os.getpid()
+    engine = _engines.get(pid)
+    if engine is None:
+        dispose_engine()  # drop what was inherited, without closing the parent's sockets
+        settings = get_settings()
+        engine = create_engine(
+            settings.sqlalchemy_url,
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_pool_size,
+            pool_timeout=5,  # seconds
+            pool_pre_ping=True,
+            hide_parameters=True,  # a transcript must not reach a log through an error
+            connect_args=CONNECT_ARGS,
+        )
+        _engines[pid] = engine
+    return engine
+
+
+def dispose_engine() -> None:
+    """Forget every engine; a parent's connections stay open for the parent."""
+    for pid, engine in list(_engines.items()):
+        engine.dispose(close=pid == os.getpid())
+        del _engines[pid]
+
+
+def SessionLocal() -> Session:  # noqa: N802 - the owner's name for it
+    """Open a session on this process's engine. The caller closes it."""
+    return sessionmaker(get_engine(), expire_on_commit=False)()
+
+
+@contextmanager
+def get_db_session() -> Iterator[Session]:
+    """A session that commits on leaving and rolls back on an error.
+
+    Raises DatabaseUnavailable when Postgres does not answer or cuts the connection.
+    """
+    session = SessionLocal()
+    try:
+        yield session
+        session.commit()
+    except (OperationalError, PoolTimeout) as error:
+        _roll_back(session)
+        raise DatabaseUnavailable("the database does not answer") from error
+    except DBAPIError as error:
+        _roll_back(session)
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("the database connection was cut") from error
+        raise
+    except BaseException:
+        _roll_back(session)
+        raise
+    finally:
+        session.close()
+
+
+def _roll_back(session: Session) -> None:
+    try:
+        session.rollback()
+    except SQLAlchemyError:
+        # The connection is gone, and with it the transaction: there is nothing to roll back.
+        session.invalidate()
+
+
+def get_db() -> Generator[Session, None, None]:
+    """The same session as a generator, for frameworks that inject one."""
+    with get_db_session() as session:
+        yield session
+
+
+def init_db() -> None:
+    """Create every table that is missing. For experiments; migrations are the real way."""
+    from models import Base  # late: Alembic's env imports this module without the tables
+
+    Base.metadata.create_all(get_engine())
+
+
+def check_db_connection() -> bool:
+    """Say whether Postgres answers."""
+    try:
+        with get_db_session() as session:
+            session.execute(text("SELECT 1"))
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def get_db_stats() -> dict[str, Any]:
+    """Connections of this process's pool: size, in use, idle, beyond the size."""
+    pool: Any = get_engine().pool
+    return {
+        "pool_size": pool.size(),
+        "in_use": pool.checkedout(),
+        "idle": pool.checkedin(),
+        "overflow": max(0, pool.overflow()),
+    }

@@ -1,0 +1,66 @@
+"""What the use cases need from outside. Built once, at the start of a process."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from audio.ffmpeg import find_ffmpeg
+from audio.probe import AudioProbe, probe
+from config import Settings
+from database import get_db_session
+from domain.retry import RetryPolicy
+from services.dispatch import publish
+from storage.base import Storage
+from storage.local import LocalStorage
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Services:
+    """The collaborators of every use case."""
+
+    settings: Settings
+    open_session: Callable[[], AbstractContextManager[Session]]
+    storage: Storage
+    publish: Callable[[UUID, str], None]
+    probe: Callable[[Path], AudioProbe]
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds without a heartbeat."""
+        return timedelta(seconds=self.settings.lease_s)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often and how patiently jobs are tried again."""
+        return RetryPolicy(
+            max_attempts=self.settings.max_attempts,
+            base=timedelta(seconds=self.settings.retry_base_s),
+            cap=timedelta(seconds=self.settings.retry_cap_s),
+        )
+
+
+def build_services(settings: Settings) -> Services:
+    """Real collaborators for a web process, a worker or a reconciler."""
+    storage = LocalStorage(settings.storage_path, min_free_bytes=settings.min_free_disk_mb * MIB)
+    return Services(
+        settings=settings,
+        open_session=get_db_session,
+        storage=storage,
+        publish=publish,
+        probe=partial(
+            probe,
+            ffmpeg=find_ffmpeg(settings.ffmpeg_bin),
+            timeout_s=settings.probe_timeout_s,
+        ),
+    )
+
+
+build_web_services = build_services

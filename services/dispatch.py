@@ -1,0 +1,54 @@
+"""Ring the doorbell: tell Celery that a job waits. Losing a ring, or ringing twice, is harmless."""
+
+import logging
+from uuid import UUID
+
+from config import QUEUE_DLQ, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
+from domain.errors import BrokerUnavailable
+from domain.lifecycle import Priority
+
+logger = logging.getLogger(__name__)
+
+
+def queue_for(priority: int, attempt: int) -> str:
+    """The queue of a waiting job: retries behind everything that was never tried."""
+    if attempt > 0:
+        return QUEUE_RETRY
+    return QUEUE_HIGH if priority == Priority.HIGH else QUEUE_NORMAL
+
+
+def publish(job_id: UUID, queue: str) -> None:
+    """Ring for one job, by task name. Raises BrokerUnavailable."""
+    from celery_app import TASK_TRANSCRIBE
+
+    _send(TASK_TRANSCRIBE, job_id, queue)
+
+
+def publish_dead_letter(job_id: UUID) -> None:
+    """Leave a note on the dead-letter queue, which nobody has to consume.
+
+    The truth is the error_logs row, so a broker that is away costs nothing but a log line.
+    """
+    from celery_app import TASK_DLQ
+
+    try:
+        _send(TASK_DLQ, job_id, QUEUE_DLQ)
+    except BrokerUnavailable:
+        logger.warning("dead_letter_not_published", extra={"job_id": str(job_id)})
+
+
+def _send(task: str, job_id: UUID, queue: str) -> None:
+    from celery_app import celery_app
+
+    try:
+        # With `queue=` alone kombu uses the anonymous exchange, which survives a FLUSHALL.
+        celery_app.send_task(task, args=[str(job_id)], queue=queue)
+    except _broker_errors() as error:
+        raise BrokerUnavailable("the message broker does not answer") from error
+
+
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
+
+    return (OperationalError, RedisError, OSError)

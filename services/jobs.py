@@ -1,0 +1,195 @@
+"""What users do with jobs: submit, look, cancel, remove."""
+
+import logging
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from domain.errors import (
+    AudioTooLong,
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    JobNotFound,
+    JobStateConflict,
+    ResultNotReady,
+    ScriptoriumError,
+)
+from domain.lifecycle import TERMINAL, JobStatus, Priority
+from domain.options import TranscriptionOptions
+from domain.transcript import Transcript
+from models import TranscriptionJob, TranscriptionResult
+from services import lifecycle
+from services.context import Services
+from services.dispatch import queue_for
+from services.results import transcript_of
+from services.views import JobView, job_view
+from storage.base import StoredFile
+
+logger = logging.getLogger(__name__)
+
+Job = TranscriptionJob
+
+
+def submit_job(
+    services: Services,
+    stored: StoredFile,
+    options: TranscriptionOptions,
+    *,
+    priority: Priority = Priority.NORMAL,
+    filename: str | None = None,
+    content_type: str | None = None,
+    request_id: str | None = None,
+) -> JobView:
+    """Make a job of a stored recording and ring for it.
+
+    Raises AudioError when the file is no audio; then, as on any error before the row is
+    committed, the file is removed.
+    """
+    job_id = uuid4()
+    try:
+        duration_s = _probe(services, stored)
+        job = Job(
+            id=job_id,
+            status=JobStatus.PENDING,
+            priority=priority,
+            model_size=options.model_size,
+            language=options.language,
+            options=options.to_dict(),
+            original_filename=filename,
+            content_type=content_type,
+            file_path=stored.key,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            duration_s=duration_s,
+            request_id=request_id,
+            max_attempts=services.settings.max_attempts,
+        )
+        with services.open_session() as session:
+            session.add(job)
+            session.flush()
+            lifecycle.record_submission(session, job_id, {"priority": priority.label})
+            session.refresh(job)
+            view = job_view(job, queue_position=queue_position(session, job))
+    except DatabaseUnavailable:
+        # The commit may have gone through before the connection broke, so the file stays:
+        # the sweep removes it if no row asks for it.
+        raise
+    except BaseException:
+        services.storage.delete(stored.key)
+        raise
+    logger.info("job_submitted", extra={"job_id": str(job_id), "size_bytes": stored.size_bytes})
+    # Not inside the block: a worker that answers before the commit would find no row.
+    # If this fails the row stays pending and unpublished, and the sweep publishes it.
+    publish_or_log(services, job_id, queue_for(priority, 0))
+    return view
+
+
+def publish_or_log(services: Services, job_id: UUID, queue: str) -> None:
+    """Ring the doorbell; when the broker is away the dispatch sweep rings later."""
+    try:
+        services.publish(job_id, queue)
+    except BrokerUnavailable as error:
+        logger.warning("job_not_published", extra={"job_id": str(job_id), "reason": str(error)})
+        return
+    with services.open_session() as session:
+        lifecycle.mark_published(session, [job_id])
+
+
+def get_job(services: Services, job_id: UUID) -> JobView:
+    """The job as it stands. Raises JobNotFound."""
+    with services.open_session() as session:
+        job, result = find_job(session, job_id)
+        return job_view(job, result, queue_position=queue_position(session, job))
+
+
+def cancel_job(services: Services, job_id: UUID, *, actor: str = "api") -> JobView:
+    """Cancel at once what waits, ask what runs to stop.
+
+    Raises JobNotFound, or JobStateConflict for a job that is finished.
+    """
+    with services.open_session() as session:
+        status = lifecycle.cancel(session, job_id, actor=actor)
+        job, result = find_job(session, job_id)
+        if status is None:
+            raise _conflict(job, "cancelled")
+        logger.info("job_cancel", extra={"job_id": str(job_id), "status": str(status)})
+        return job_view(job, result)
+
+
+def purge_job(services: Services, job_id: UUID) -> None:
+    """Remove a finished job with its result, history and recording.
+
+    Raises JobNotFound, or JobStateConflict while the job is not finished.
+    """
+    with services.open_session() as session:
+        job, _ = find_job(session, job_id)
+        if not lifecycle.delete_finished(session, job_id):
+            raise _conflict(job, "removed")
+        key = job.file_path
+    # After the commit: a crash in between leaves a file without a row, which a sweep removes.
+    services.storage.delete(key)
+    logger.info("job_purged", extra={"job_id": str(job_id)})
+
+
+def get_transcript(services: Services, job_id: UUID) -> tuple[JobView, Transcript]:
+    """The result. Raises JobNotFound, ResultNotReady."""
+    with services.open_session() as session:
+        job, result = find_job(session, job_id)
+        if result is None:
+            raise ResultNotReady(
+                f"the job is {job.status} and has no result",
+                status=job.status,
+                error_type=job.error_type,
+            )
+        return job_view(job, result), transcript_of(result)
+
+
+def queue_position(session: Session, job: TranscriptionJob) -> int | None:
+    """Place among the jobs that could start now, 1 being next; None when it does not wait."""
+    if job.status != JobStatus.PENDING or job.next_attempt_at is not None:
+        return None
+    ahead = session.scalar(
+        select(func.count())
+        .select_from(Job)
+        .where(
+            Job.status == JobStatus.PENDING,
+            Job.next_attempt_at.is_(None),
+            (Job.priority < job.priority)
+            | ((Job.priority == job.priority) & (Job.created_at < job.created_at)),
+        )
+    )
+    return 1 + (ahead or 0)
+
+
+def _probe(services: Services, stored: StoredFile) -> float | None:
+    with services.storage.local_path(stored.key) as path:
+        found = services.probe(path)
+    maximum_s = services.settings.max_audio_duration_s
+    if found.duration_s is not None and found.duration_s > maximum_s:
+        raise AudioTooLong(
+            f"the recording lasts {found.duration_s:.0f} s, the limit is {maximum_s} s",
+            duration_s=round(found.duration_s, 3),
+            maximum_s=maximum_s,
+        )
+    return found.duration_s
+
+
+def find_job(session: Session, job_id: UUID) -> tuple[TranscriptionJob, TranscriptionResult | None]:
+    """The rows of a job and its result, read afresh. Raises JobNotFound."""
+    row = session.execute(
+        select(Job, TranscriptionResult)
+        .outerjoin(TranscriptionResult, TranscriptionResult.job_id == Job.id)
+        .where(Job.id == job_id)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        raise JobNotFound("there is no job with this id", job_id=str(job_id))
+    return row[0], row[1]
+
+
+def _conflict(job: TranscriptionJob, verb: str) -> ScriptoriumError:
+    state = "finished" if job.status in TERMINAL else "not finished"
+    return JobStateConflict(
+        f"the job is {job.status}, thus {state}, and cannot be {verb}", status=job.status
+    )

@@ -1,0 +1,97 @@
+"""Runs the sweeps. Any number of reconcilers may run; an advisory lock lets one lead."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from database import CONNECT_ARGS
+from domain.errors import DatabaseUnavailable
+from services import sweeps
+from services.context import Services
+
+logger = logging.getLogger(__name__)
+
+LEADER_LOCK = 7_305_002  # any fixed number beside the migrations' own
+CANDIDATE_WAIT_S = 2.0
+HOURLY_S = 3600.0
+
+
+@dataclass
+class _Sweep:
+    run: Callable[[Services], int]
+    every_s: float
+    next_at: float = 0.0
+
+
+class Reconciler:
+    """The clock of the job core: there is no beat, no ETA and no countdown anywhere else."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stop = threading.Event()
+        often_s = services.settings.reap_interval_s
+        self._sweeps = [
+            _Sweep(sweeps.dispatch_pending, min(1.0, often_s)),
+            _Sweep(sweeps.reap_expired, often_s),
+            _Sweep(sweeps.force_cancels, often_s),
+            _Sweep(sweeps.forget_gone_processes, HOURLY_S),
+            _Sweep(sweeps.purge_expired, HOURLY_S),
+            _Sweep(sweeps.remove_orphans, HOURLY_S),
+        ]
+
+    def stop(self) -> None:
+        """End `run` after the sweep under way. Safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Lead when nobody else does, until `stop`."""
+        while not self._stop.is_set():
+            try:
+                self._lead_once()
+            except (SQLAlchemyError, DatabaseUnavailable) as error:
+                logger.warning("reconciler_lost_database", extra={"reason": type(error).__name__})
+            self._stop.wait(CANDIDATE_WAIT_S)
+
+    def _lead_once(self) -> None:
+        # A connection of its own: the lock lives and dies with it.
+        engine = create_engine(
+            self._services.settings.sqlalchemy_url,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=CONNECT_ARGS,
+        )
+        with engine.connect() as connection:
+            lock = text("SELECT pg_try_advisory_lock(:key)")
+            if not connection.scalar(lock, {"key": LEADER_LOCK}):
+                return
+            logger.info("reconciler_leads")
+            self._sweep_until_stopped(connection)
+
+    def _sweep_until_stopped(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            now = time.monotonic()
+            for sweep in self._sweeps:
+                if now >= sweep.next_at and not self._stop.is_set():
+                    sweep.next_at = now + sweep.every_s
+                    self._run_sweep(sweep)
+            connection.execute(text("SELECT 1"))  # raises when the lock is gone
+            wake_at = min(sweep.next_at for sweep in self._sweeps)
+            self._stop.wait(max(0.05, wake_at - time.monotonic()))
+
+    def _run_sweep(self, sweep: _Sweep) -> None:
+        try:
+            count = sweep.run(self._services)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            # One sick sweep must not stop the others; it is tried again at its next turn.
+            logger.exception("sweep_failed", extra={"sweep": sweep.run.__name__})
+            return
+        if count:
+            logger.info("sweep_done", extra={"sweep": sweep.run.__name__, "count": count})

@@ -1,0 +1,61 @@
+"""What a worker's use cases need on top of the web's: samples, models, and news of a stop."""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+from uuid import UUID
+
+from model_pool import acquire_model, get_pool
+
+from audio.decode import DecodedAudio, decode
+from audio.ffmpeg import find_ffmpeg
+from config import get_settings
+from services.context import Services, build_services
+from services.dispatch import publish_dead_letter
+from services.drain import DRAIN
+
+
+@dataclass(frozen=True)
+class WorkerServices:
+    """The collaborators of `run_job`."""
+
+    base: Services
+    worker: str  # as it stands in leases and dead letters
+    decode: Callable[..., DecodedAudio]
+    acquire_model: Callable[..., AbstractContextManager[Any]]  # of a model_pool.BorrowedModel
+    pool_stats: Callable[[], dict[str, Any]]
+    is_draining: Callable[[], bool]
+    publish_dead_letter: Callable[[UUID], None]
+
+
+def worker_name() -> str:
+    """The worker that this child belongs to: host and the parent's process id."""
+    return f"{socket.gethostname()}:{os.getppid()}"
+
+
+def child_name() -> str:
+    """One prefork child, under its worker's name."""
+    return f"{worker_name()}/{os.getpid()}"
+
+
+@lru_cache(maxsize=1)
+def _of_process(pid: int) -> WorkerServices:
+    settings = get_settings()
+    return WorkerServices(
+        base=build_services(settings),
+        worker=f"{worker_name()}/{pid}",
+        decode=partial(decode, ffmpeg=find_ffmpeg(settings.ffmpeg_bin)),
+        acquire_model=partial(acquire_model, timeout=settings.model_acquire_timeout_s),
+        pool_stats=lambda: get_pool().get_stats(),
+        is_draining=DRAIN.is_raised,
+        publish_dead_letter=publish_dead_letter,
+    )
+
+
+def worker_services() -> WorkerServices:
+    """Real collaborators, made once in each child: nothing of the parent's is shared."""
+    return _of_process(os.getpid())

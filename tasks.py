@@ -1,0 +1,20 @@
+"""The Celery tasks: doorbells with a job id. What they do stands in services/."""
+
+from uuid import UUID
+
+from celery_app import TASK_DLQ, TASK_TRANSCRIBE, celery_app
+from services.dead_letters import note_dead_letter
+from services.worker_context import worker_services
+from services.worker_process import run_here
+
+
+@celery_app.task(name=TASK_TRANSCRIBE, ignore_result=True)
+def transcribe_audio_task(job_id: str) -> None:
+    """Run one attempt of one job. Safe to deliver twice."""
+    run_here(UUID(job_id))
+
+
+@celery_app.task(name=TASK_DLQ, ignore_result=True)
+def dlq_handler_task(job_id: str) -> None:
+    """Log the dead letter of one job, for whoever drains the dead-letter queue."""
+    note_dead_letter(worker_services().base, UUID(job_id))
