@@ -1,0 +1,57 @@
+"""Request bodies, read once and to the end."""
+
+from collections.abc import Iterator
+
+from flask import Request
+from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
+
+from domain.errors import UploadInterrupted, UploadTooLarge
+
+CHUNK_BYTES = 256 * 1024
+
+
+def limit_body(request: Request, max_bytes: int) -> None:
+    """Bound the body of this request, in bytes.
+
+    Raises UploadTooLarge at once when the client announces more, LengthRequired when it
+    announces nothing at all, UnsupportedMediaType for a compressed body.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("send the recording as it is, without Content-Encoding")
+    is_chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if request.content_length is None and not is_chunked:
+        raise LengthRequired("send Content-Length, or Transfer-Encoding: chunked")
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise too_large(max_bytes)
+    request.max_content_length = max_bytes
+
+
+def read_body(request: Request, max_bytes: int) -> Iterator[bytes]:
+    """Yield the body in pieces of at most 256 KiB.
+
+    Raises UploadTooLarge past the bound, UploadInterrupted when the client went away.
+    """
+    received = 0
+    while chunk := _read_chunk(request, max_bytes):
+        received += len(chunk)
+        yield chunk
+    announced = request.content_length
+    # Some servers end the stream quietly when the client is gone.
+    if announced is not None and received < announced:
+        raise UploadInterrupted(
+            "the upload ended early", received_bytes=received, announced_bytes=announced
+        )
+
+
+def too_large(max_bytes: int) -> UploadTooLarge:
+    """The refusal of a body beyond this many bytes."""
+    return UploadTooLarge(f"the upload is larger than {max_bytes} bytes", max_bytes=max_bytes)
+
+
+def _read_chunk(request: Request, max_bytes: int) -> bytes:
+    try:
+        return request.stream.read(CHUNK_BYTES)
+    except RequestEntityTooLarge as error:
+        raise too_large(max_bytes) from error
+    except Exception as error:  # each server has its own errors for a broken body
+        raise UploadInterrupted("the upload broke off") from error

@@ -1,0 +1,172 @@
+"""/transcribe/: hand in a recording, follow its job, end it."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request, url_for
+from flask.views import MethodView
+
+from api.blueprint import Blueprint
+from api.current import current_services
+from api.filenames import clean_filename
+from api.multipart import FormFile
+from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
+from api.schemas.options import (
+    PutQuerySchema,
+    SubmitFormSchema,
+    SubmitQuerySchema,
+    merge_given,
+    options_from,
+)
+from api.uploads import FORM_OVERHEAD_BYTES, limit_upload, receive_raw, require_bytes
+from domain.errors import JobNotFound, OptionInvalid
+from domain.lifecycle import JobStatus, Priority
+from services.jobs import cancel_job, get_job, purge_job, submit_job
+from services.log_context import current_request_id
+from services.views import JobView
+from services.waiting import wait_for_change
+from storage.base import Upload
+
+blp = Blueprint("transcriptions", __name__, description="Recordings in, transcripts out")
+
+RAW_BODY = {
+    "required": True,
+    "description": "The recording, as it is",
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}}
+        for media_type in ("application/octet-stream", "audio/*", "video/*")
+    },
+}
+LOCATION_HEADER = {"Location": {"description": "The job", "schema": {"type": "string"}}}
+SUBMIT_CODES = (
+    "request_invalid",
+    "upload_interrupted",
+    "length_required",
+    "upload_too_large",
+    "media_type_unsupported",
+    "validation_error",
+    "option_invalid",
+    "file_missing",
+    "audio_unreadable",
+    "audio_stream_missing",
+    "audio_empty",
+    "audio_too_long",
+    "audio_decode_timeout",
+    "database_unavailable",
+    "storage_error",
+    "storage_full",
+)
+
+
+def parse_job_id(value: str) -> UUID:
+    """The id in an address. Raises JobNotFound for what is no UUID: no job can have it."""
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise JobNotFound("there is no job with this id") from error
+
+
+@blp.before_request
+def bound_body() -> None:
+    """Refuse a body that announces too much before anything of it is read."""
+    if request.method == "POST":
+        limit_upload(overhead_bytes=FORM_OVERHEAD_BYTES)
+    elif request.method == "PUT":
+        limit_upload()
+
+
+@blp.route("/transcribe/")
+class Transcriptions(MethodView):
+    """The door for recordings."""
+
+    @blp.arguments(SubmitQuerySchema, location="query")
+    @blp.arguments(SubmitFormSchema, location="multipart")
+    @blp.response(202, SubmittedSchema, headers=LOCATION_HEADER)
+    @blp.fails(*SUBMIT_CODES)
+    def post(self, query: dict[str, Any], form: dict[str, Any]) -> Any:
+        """Submit a recording as a form.
+
+        Options may stand in the form or in the address; the same option in both must agree.
+        The answer comes as soon as the recording is safe; follow the job at `Location`.
+        """
+        file: FormFile = form.pop("file")
+        return submit(
+            file.upload, merge_given(query, form), file.filename, content_type=file.content_type
+        )
+
+    @blp.arguments(PutQuerySchema, location="query")
+    @blp.doc(requestBody=RAW_BODY)
+    @blp.response(202, SubmittedSchema, headers=LOCATION_HEADER)
+    @blp.fails(*SUBMIT_CODES)
+    def put(self, query: dict[str, Any]) -> Any:
+        """Submit a recording as the raw body.
+
+        As the form, for clients that stream: options stand in the address.
+        """
+        filename = clean_filename(query.pop("filename", None))
+        return submit(receive_raw(), query, filename, content_type=request.mimetype or None)
+
+
+@blp.route("/transcribe/<string:job_id>")
+class Transcription(MethodView):
+    """One job."""
+
+    @blp.arguments(JobQuerySchema, location="query")
+    @blp.response(200, JobSchema)
+    @blp.fails("job_not_found", "validation_error", "option_invalid", "database_unavailable")
+    def get(self, query: dict[str, Any], job_id: str) -> JobView:
+        """Look at a job: status, progress, and the text once it is completed."""
+        services, key = current_services(), parse_job_id(job_id)
+        wait_s = query.get("wait", 0)
+        if wait_s > services.settings.max_wait_s:
+            raise OptionInvalid(
+                f"wait is at most {services.settings.max_wait_s} seconds here",
+                option="wait",
+                maximum=services.settings.max_wait_s,
+            )
+        return (
+            wait_for_change(services, key, timeout_s=wait_s) if wait_s else get_job(services, key)
+        )
+
+    @blp.arguments(DeleteQuerySchema, location="query")
+    @blp.response(200, JobSchema, description="Cancelled")
+    @blp.alt_response(
+        202, schema=JobSchema, description="Asked to stop; the worker obeys soon", success=True
+    )
+    @blp.alt_response(204, description="Removed (purge)", success=True)
+    @blp.fails(
+        "job_not_found",
+        "job_state_conflict",
+        "validation_error",
+        "option_invalid",
+        "database_unavailable",
+    )
+    def delete(self, query: dict[str, Any], job_id: str) -> Any:
+        """Cancel a job that waits or runs; with `purge`, remove one that is finished."""
+        services, key = current_services(), parse_job_id(job_id)
+        if query["purge"]:
+            purge_job(services, key)
+            return Response(status=204)
+        job = cancel_job(services, key)
+        return job, 200 if job.status == JobStatus.CANCELLED else 202
+
+
+def submit(
+    upload: Upload, given: dict[str, Any], filename: str | None, *, content_type: str | None
+) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Make the upload a job, after everything else about the request was found good."""
+    services = current_services()
+    options = options_from(given, default_model=services.settings.model_size)
+    require_bytes(upload)
+    job = submit_job(
+        services,
+        upload.commit(),
+        options,
+        priority=Priority[given.get("priority", "normal").upper()],
+        filename=filename,
+        content_type=content_type,
+        request_id=current_request_id(),
+    )
+    where = url_for("transcriptions.Transcription", job_id=job.job_id)
+    receipt = {"job_id": job.job_id, "status": job.status, "message": f"queued; see {where}"}
+    return receipt, 202, {"Location": where}
