@@ -1,0 +1,234 @@
+"""The HTTP calls. One `Server` per run, shared by all files."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from client.answers import NOTHING_ACCEPTED, TRY_AGAIN, check_answer, json_object, reason_of
+from client.contract import Job, JobPage, job_from_json, page_from_json
+from client.errors import InputChanged, ServerBroken, ServerUnreachable, SubmitUncertain
+from client.patience import Patience, TroubleMayPass
+
+UPLOAD_BLOCK_BYTES = 256 * 1024
+CONNECT_TIMEOUT_S = 5.0
+STALL_TIMEOUT_S = 60.0  # no byte moved either way
+PROBE_TIMEOUT_S = 300.0  # the server stores and probes the file before it answers
+BROKEN_UPLOADS = 3  # a server that hangs up on each of so many uploads means it
+CANCEL_TIMEOUT_S = 5.0
+
+Params = Mapping[str, str]
+
+
+@dataclass
+class Upload:
+    """One recording to be sent: an open stream of exactly `size_bytes`."""
+
+    stream: BinaryIO
+    size_bytes: int
+    filename: str
+    content_type: str
+    on_sent: Callable[[int], None]  # called with the bytes sent so far
+    sent_bytes: int = 0
+
+    @property
+    def is_sent(self) -> bool:
+        """True once the last byte was handed to the network."""
+        return self.sent_bytes >= self.size_bytes
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """The stream from its start, block by block. Raises InputChanged if it is cut short."""
+        self.stream.seek(0)
+        self.sent_bytes = 0
+        self.on_sent(0)
+        handed = 0
+        while handed < self.size_bytes:
+            wanted = min(UPLOAD_BLOCK_BYTES, self.size_bytes - handed)
+            block = await asyncio.to_thread(self.stream.read, wanted)
+            if not block:
+                raise InputChanged(
+                    f"{self.filename} became shorter while it was sent: "
+                    f"{handed} of {self.size_bytes} bytes read"
+                )
+            yield block
+            # Asked for the next block: this one has left.
+            handed += len(block)
+            self.sent_bytes = handed
+            self.on_sent(handed)
+
+
+class Server:
+    """A Scriptorium server at an address. Use as an async context manager."""
+
+    def __init__(self, address: str, key: str | None, patience: Patience) -> None:
+        self.address = normal_address(address)
+        self._patience = patience
+        headers = {"User-Agent": "scriptorium-client"}
+        if key:
+            headers["X-API-Key"] = key
+        self._http = httpx.AsyncClient(
+            base_url=self.address,
+            headers=headers,
+            timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # A proxy from the environment would look for 127.0.0.1 on its own machine.
+            trust_env=not is_loopback(self.address),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def submit(self, upload: Upload, options: Params) -> Job:
+        """Send a recording; the job as accepted. Sent again only when nothing was accepted.
+
+        Raises SubmitUncertain when the answer to a complete upload was lost.
+        """
+        broken = 0
+
+        async def send_once() -> Job:
+            nonlocal broken
+            try:
+                return await self._put(upload, options)
+            except TroubleMayPass:
+                upload.sent_bytes = 0  # refused: it all has to be sent again
+                raise
+            except httpx.TransportError as error:
+                reason = reason_of(error, self.address)
+                if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                    raise TroubleMayPass(reason) from error
+                broken += 1
+                if upload.is_sent:
+                    raise SubmitUncertain(
+                        f"{reason} after the whole file was sent: "
+                        "the server may have accepted it, see the `list` command"
+                    ) from error
+                if broken >= BROKEN_UPLOADS:
+                    raise ServerBroken(f"{reason} during the upload, {broken} times") from error
+                raise TroubleMayPass(reason) from error
+
+        return await self._patience.call(send_once)
+
+    async def _put(self, upload: Upload, options: Params) -> Job:
+        answer = await self._http.put(
+            "transcribe/",
+            params={"filename": upload.filename, **options},
+            content=upload.blocks(),
+            headers={
+                "Content-Length": str(upload.size_bytes),
+                "Content-Type": upload.content_type,
+            },
+            timeout=httpx.Timeout(
+                STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=PROBE_TIMEOUT_S, pool=None
+            ),
+        )
+        if answer.status_code in TRY_AGAIN - NOTHING_ACCEPTED:
+            raise SubmitUncertain(
+                f"a proxy answered HTTP {answer.status_code}: "
+                "the server may have accepted the file, see the `list` command"
+            )
+        check_answer(answer, passing=NOTHING_ACCEPTED)
+        return _job(answer)
+
+    async def get_job(self, job_id: str, *, wait_s: float = 0) -> Job:
+        """Where the job stands; with `wait_s` the server holds the answer until it changes."""
+        params = {"wait": f"{wait_s:g}"} if wait_s else {}
+        return _job(await self._get(_job_path(job_id), params, wait_s=wait_s))
+
+    async def get_result(self, job_id: str, wanted: Params) -> bytes:
+        """The transcript in the format that `wanted` names, as the server wrote it."""
+        answer = await self._get(f"{_job_path(job_id)}/result", wanted)
+        return answer.content
+
+    async def list_jobs(self, filters: Params) -> JobPage:
+        """One page of jobs, newest first."""
+        data = json_object(await self._get("jobs/", filters))
+        try:
+            return page_from_json(data)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServerBroken("the list of jobs cannot be read") from error
+
+    async def list_errors(self, filters: Params) -> list[Mapping[str, Any]]:
+        """Dead letters, newest first. Needs the admin key."""
+        data = json_object(await self._get("admin/errors", filters))
+        return list(data.get("errors") or data.get("items") or ())
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Cancel a pending or running job. Raises RequestRefused (409) when it has ended."""
+        await self._patience.call(lambda: self._delete(job_id, {}))
+
+    async def cancel_job_at_once(self, job_id: str) -> None:
+        """The same without trying again, for a user who wants to leave."""
+        try:
+            await self._delete(job_id, {})
+        except TroubleMayPass as trouble:
+            raise ServerUnreachable(str(trouble)) from trouble
+
+    async def purge_job(self, job_id: str) -> None:
+        """Remove a finished job with its result and its recording from the server."""
+        await self._patience.call(lambda: self._delete(job_id, {"purge": "true"}))
+
+    async def _delete(self, job_id: str, params: Params) -> None:
+        answer = await self._send("DELETE", _job_path(job_id), params, CANCEL_TIMEOUT_S)
+        check_answer(answer, passing=TRY_AGAIN)
+
+    async def _get(self, path: str, params: Params, *, wait_s: float = 0) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            answer = await self._send("GET", path, params, STALL_TIMEOUT_S + wait_s)
+            return check_answer(answer, passing=TRY_AGAIN)
+
+        return await self._patience.call(ask)
+
+    async def _send(self, method: str, path: str, params: Params, read_s: float) -> httpx.Response:
+        timeout = httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=read_s, pool=None)
+        try:
+            return await self._http.request(method, path, params=dict(params), timeout=timeout)
+        except httpx.TransportError as error:
+            raise TroubleMayPass(reason_of(error, self.address)) from error
+
+
+def normal_address(address: str) -> str:
+    """The address with a scheme and without a slash at its end. Raises ValueError if unusable."""
+    address = address.strip().rstrip("/")
+    if "://" not in address:
+        address = f"http://{address}"
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{address!r} is no http:// or https:// address")
+    _ = parts.port  # raises ValueError when it is no number
+    return address
+
+
+def is_loopback(address: str) -> bool:
+    """True when the address names this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _job_path(job_id: str) -> str:
+    return f"transcribe/{quote(job_id, safe='')}"
+
+
+def _job(answer: httpx.Response) -> Job:
+    data = json_object(answer)
+    try:
+        return job_from_json(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServerBroken(
+            f"{answer.request.url} does not answer like a Scriptorium server"
+        ) from error

@@ -1,0 +1,130 @@
+"""The way of one file: send it, watch its job, fetch the transcript."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from client.api import Server, Upload
+from client.contract import Job
+from client.errors import ClientError, InputChanged, JobNotCompleted, ServerUnreachable
+from client.files import Input, stream_size
+from client.progress import Display
+from client.track import Track
+
+LONG_POLL_S = 20.0
+# Each held poll occupies a thread of the server, and other people wait there too.
+LONG_POLLS_AT_ONCE = 8
+LEAST_PAUSE_S = 1.0  # between two answers that say the same
+RUNNING_PAUSE_S = 2.0  # between plain polls of a job at work
+MAX_PAUSE_S = 60.0
+LAST_ANSWER_S = 5.0  # what Ctrl-C grants an upload that is complete
+
+
+@dataclass(eq=False)
+class FileRun:
+    """One file of a run, and how far it came."""
+
+    item: Input
+    track: Track
+    spool: BinaryIO | None = None  # standard input, already read
+    job: Job | None = None
+    error: ClientError | None = None
+
+    @property
+    def is_on_server(self) -> bool:
+        """True while the server has a job of ours that has not ended."""
+        return self.job is not None and not self.job.is_finished
+
+
+async def send_file(
+    server: Server, display: Display, run: FileRun, options: Mapping[str, str]
+) -> Job:
+    """Upload the file; its job. Raises ClientError. Cancelled: keeps a job that was accepted."""
+    try:
+        # Opening is as quick as the check that the file was there, made a moment ago.
+        stream = run.spool or run.item.path.open("rb")
+    except OSError as error:
+        raise InputChanged(f"cannot be read any more: {error.strerror}") from error
+    with stream:
+        upload = Upload(
+            stream=stream,
+            size_bytes=stream_size(stream),
+            filename=run.item.filename,
+            content_type=run.item.content_type,
+            on_sent=lambda sent: display.note_sent(run.track, sent),
+        )
+        run.track.size_bytes = upload.size_bytes
+        sending = asyncio.create_task(server.submit(upload, options))
+        try:
+            run.job = await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            run.job = await _last_answer(sending, upload)
+            raise
+    display.note_job(run.track, run.job)
+    return run.job
+
+
+async def _last_answer(sending: asyncio.Task[Job], upload: Upload) -> Job | None:
+    """The job that a complete upload became, so that it can be cancelled; else None."""
+    if not upload.is_sent:
+        sending.cancel()
+    with contextlib.suppress(asyncio.CancelledError, TimeoutError, ClientError):
+        return await asyncio.wait_for(sending, LAST_ANSWER_S)
+    return None
+
+
+class Watcher:
+    """Follows jobs to their end, sharing a few long polls among many."""
+
+    def __init__(self, server: Server, display: Display) -> None:
+        self._server = server
+        self._display = display
+        self._slots = asyncio.Semaphore(LONG_POLLS_AT_ONCE)
+        self._watched = 0
+
+    async def follow(self, run: FileRun) -> Job:
+        """Watch until the job has ended; its last state. Raises ClientError when it is lost."""
+        self._watched += 1
+        try:
+            while run.job is not None and not run.job.is_finished:
+                await self._next_state(run, run.job)
+        except ServerUnreachable as error:
+            left = run.job.id if run.job else ""
+            raise ServerUnreachable(f"{error}; job {left} may still be running there") from error
+        finally:
+            self._watched -= 1
+        assert run.job is not None  # noqa: S101 - for the type: a run is followed after its upload
+        return run.job
+
+    async def _next_state(self, run: FileRun, before: Job) -> None:
+        asked_at = time.monotonic()
+        if self._slots.locked():
+            await asyncio.sleep(self._pause_s(run.track))
+            job = await self._server.get_job(before.id)
+        else:
+            async with self._slots:
+                job = await self._server.get_job(before.id, wait_s=LONG_POLL_S)
+        run.job = job
+        self._display.note_job(run.track, job)
+        # A server that does not hold the answer must not be asked in a tight loop.
+        passed_s = time.monotonic() - asked_at
+        if job.raw == before.raw and passed_s < LEAST_PAUSE_S:
+            await asyncio.sleep(LEAST_PAUSE_S - passed_s)
+
+    def _pause_s(self, track: Track) -> float:
+        if track.is_running:
+            return RUNNING_PAUSE_S
+        return min(MAX_PAUSE_S, max(RUNNING_PAUSE_S, self._watched / LONG_POLLS_AT_ONCE))
+
+
+def check_completed(job: Job) -> None:
+    """Raises JobNotCompleted for a job that ended without a transcript."""
+    if job.is_completed:
+        return
+    if job.error_message:
+        code = f" ({job.error_code})" if job.error_code else ""
+        raise JobNotCompleted(f"{job.error_message}{code}, job {job.id}")
+    raise JobNotCompleted(f"the job was {job.status}, job {job.id}")
