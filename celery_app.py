@@ -5,6 +5,7 @@ and its lease in Postgres. Late acknowledgement would make Redis deliver every j
 longer than the visibility timeout again and again.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -50,16 +51,15 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,  # Flower
         "task_send_sent_event": True,
-        "worker_enable_remote_control": True,
+        "imports": ("tasks",),  # read by a worker only: the web sends by name
     }
 
 
-def make_celery(settings: Settings) -> Celery:
-    """A Celery application for these settings. Opens no connection."""
+def make_celery(read_settings: Callable[[], Settings]) -> Celery:
+    """A Celery application. It reads the settings on first use and opens no connection."""
     app = Celery("scriptorium")
-    app.conf.update(celery_config(settings))
-    app.conf.imports = ("tasks",)  # imported by a worker only: the web sends by name
+    app.add_defaults(lambda: celery_config(read_settings()))
     return app
 
 
-celery_app = make_celery(get_settings())
+celery_app = make_celery(get_settings)
