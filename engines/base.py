@@ -66,3 +66,7 @@ class EngineLoader(Protocol):
     def estimate_mb(self, model_size: str, device: str) -> float:
         """Memory that the weights will take there, before they are loaded."""
         ...
+
+    def is_present(self, model_size: str) -> bool:
+        """Whether the weights lie on this machine, so that loading fetches nothing."""
+        ...

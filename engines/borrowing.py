@@ -1,0 +1,110 @@
+"""A model in one borrower's hands, and the way down when memory runs short."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from domain.errors import OutOfMemory, Stopped
+from domain.options import TranscriptionOptions
+from domain.transcript import Transcript
+from engines.base import Samples
+from engines.ladder import Descent
+from engines.pool_records import ModelInstance
+
+
+class Lender(Protocol):
+    """What a borrower needs of the model pool."""
+
+    def descend(self, descent: Descent, timeout: float) -> ModelInstance:
+        """Lend what the descent stands at, or what lies below it."""
+        ...
+
+    def fallback_while_decoding(self, descent: Descent, reason: str) -> None:
+        """Take the next rung."""
+        ...
+
+    def release(self, instance: ModelInstance) -> None:
+        """Take a sound model back."""
+        ...
+
+    def discard(self, instance: ModelInstance) -> None:
+        """Take a model back that must not be lent again."""
+        ...
+
+
+class BorrowedModel:
+    """A model in one borrower's hands. It may change under the way: see `fallbacks`."""
+
+    def __init__(self, pool: Lender, descent: Descent, timeout: float) -> None:
+        self._pool = pool
+        self._descent = descent
+        self._timeout = timeout
+        self._instance: ModelInstance | None = pool.descend(descent, timeout)
+        self._is_trusted = True
+
+    @property
+    def model_size(self) -> str:
+        """The model in hand, which may be smaller than the one asked for."""
+        return self._descent.model_size
+
+    @property
+    def device(self) -> str:
+        """Where that model runs."""
+        return self._descent.device
+
+    def transcribe(
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        *,
+        on_progress: Callable[[float], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Transcript:
+        """Return the transcript, with every rung that memory forced in `fallbacks`.
+
+        After a fallback the recording is read from its start again, so that one model wrote
+        all of it. Raises Stopped, OutOfMemory, ModelPoolExhausted, EngineError.
+        """
+        self._descent.options = options
+        if self._descent.fallbacks and not self._descent.can_do(self.model_size):
+            raise OutOfMemory(
+                "no model that fits into memory can do what the job asks for",
+                model_requested=self._descent.requested,
+            )
+        while True:
+            instance = self._instance or self._pool.descend(self._descent, self._timeout)
+            self._instance = instance
+            self._is_trusted = False
+            try:
+                transcript = instance.model.transcribe(
+                    audio, options, on_progress=on_progress, should_stop=should_stop
+                )
+            except OutOfMemory as error:
+                reason = error.message
+            except Stopped:
+                self._is_trusted = True
+                raise
+            else:
+                self._is_trusted = True
+                return self._signed(transcript)
+            self._instance = None
+            self._pool.discard(instance)
+            self._pool.fallback_while_decoding(self._descent, reason)
+
+    def give_back(self) -> None:
+        """Return the model to the pool; one that failed in an unknown way is unloaded."""
+        instance, self._instance = self._instance, None
+        if instance is None:
+            return
+        if self._is_trusted:
+            self._pool.release(instance)
+        else:
+            self._pool.discard(instance)
+
+    def _signed(self, transcript: Transcript) -> Transcript:
+        return replace(
+            transcript,
+            model_requested=self._descent.requested,
+            model_used=self.model_size,
+            fallbacks=tuple(self._descent.fallbacks),
+        )

@@ -1,0 +1,160 @@
+"""The engine that runs openai-whisper's own networks and decoder."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import whisper
+
+from domain.errors import ConfigurationError, Stopped
+from domain.options import TranscriptionOptions
+from domain.transcript import Transcript
+from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
+from engines.cpu_share import CpuShare
+from engines.decoding_loop import Heard, WindowLoop
+from engines.loading import load_whisper
+from engines.model_facts import weights_mb
+from engines.out_of_memory import guard_memory, reclaim
+from engines.silence import UNDETERMINED, warnings_about
+from engines.weights.catalog import official_weights
+from engines.weights.ensure import ensure_weights
+
+# A fork after a multi-threaded operation hangs the child in its first one (libgomp keeps the
+# parent's threads in its books). The real number is set in the child, before every window.
+torch.set_num_threads(1)
+
+ENGINE_NAME = "openai_whisper"
+SAMPLING_SEED = 0  # temperatures above 0 draw; the same recording shall give the same text
+ASK_INTERVAL_S = 0.1  # between two questions whether to stop, inside a window
+MIB = 1024 * 1024
+
+
+class OpenAIWhisperEngine:
+    """One loaded Whisper model."""
+
+    def __init__(self, model: whisper.Whisper, info: LoadedModel, share: CpuShare) -> None:
+        self.info = info
+        self.model: whisper.Whisper | None = model
+        self._share = share
+
+    def transcribe(
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        *,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> Transcript:
+        """As `Engine.transcribe` promises; the text is that of openai-whisper's `transcribe`."""
+        model = self.model
+        if model is None:
+            raise RuntimeError("this engine was unloaded")
+        torch.manual_seed(SAMPLING_SEED)
+        loop = WindowLoop(
+            model, audio, options, before_window=lambda: self._before_window(should_stop)
+        )
+        with self._share.busy(), ask_while_computing(model, should_stop):
+            heard = guard_memory(
+                lambda: loop.run(on_progress),
+                model_size=self.info.model_size,
+                device=self.info.device,
+            )
+        return self._transcript(audio, options, heard)
+
+    def _before_window(self, should_stop: Callable[[], bool]) -> None:
+        if should_stop():
+            raise Stopped
+        torch.set_num_threads(self._share.threads())
+
+    def _transcript(
+        self, audio: Samples, options: TranscriptionOptions, heard: Heard
+    ) -> Transcript:
+        return Transcript(
+            segments=tuple(heard.segments),
+            language=heard.language or UNDETERMINED,
+            language_probability=heard.language_probability,
+            task=options.task,
+            duration_s=len(audio) / SAMPLE_RATE_HZ,
+            model_requested=options.model_size,
+            model_used=self.info.model_size,
+            engine=ENGINE_NAME,
+            device=self.info.device,
+            warnings=warnings_about(audio),
+            timings_s=heard.timings_s,
+        )
+
+
+class OpenAIWhisperLoader:
+    """Loads official weights from `model_dir`, shared between processes on a CPU."""
+
+    name = ENGINE_NAME
+
+    def __init__(self, model_dir: Path, *, device: str, share: CpuShare) -> None:
+        self._model_dir = model_dir
+        self._device = device
+        self._share = share
+
+    def load(self, model_size: str, device: str) -> OpenAIWhisperEngine:
+        """A model on `device`. Raises OutOfMemory, ModelUnavailable."""
+        official = ensure_weights(model_size, self._model_dir)
+        model = guard_memory(
+            lambda: load_whisper(model_size, device, official),
+            model_size=model_size,
+            device=device,
+        )
+        held = sum(p.numel() * p.element_size() for p in model.parameters())
+        return OpenAIWhisperEngine(
+            model, LoadedModel(model_size, device, memory_mb=held / MIB), self._share
+        )
+
+    def unload(self, engine: Engine) -> None:
+        """Drop the weights, even while somebody still refers to the engine."""
+        if isinstance(engine, OpenAIWhisperEngine):
+            engine.model = None
+        reclaim()
+
+    def devices(self) -> list[str]:
+        """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
+        # Asked in the process that transcribes, never before a fork: it may initialise CUDA.
+        has_gpu = self._device != "cpu" and torch.cuda.is_available()
+        if self._device == "auto":
+            return ["cuda:0", "cpu"] if has_gpu else ["cpu"]
+        if self._device == "cpu":
+            return ["cpu"]
+        if not has_gpu:
+            raise ConfigurationError(f"WHISPER_DEVICE is {self._device}, but no GPU answers")
+        return ["cuda:0" if self._device == "cuda" else self._device, "cpu"]
+
+    def estimate_mb(self, model_size: str, device: str) -> float:
+        """Memory of the weights there, from the published number of parameters."""
+        return weights_mb(model_size, bytes_per_weight=2 if device.startswith("cuda") else 4)
+
+    def is_present(self, model_size: str) -> bool:
+        """Whether the weights lie on this machine."""
+        return (self._model_dir / official_weights(model_size).file_name).is_file()
+
+
+@contextmanager
+def ask_while_computing(model: whisper.Whisper, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Raise Stopped out of the network, before an encoder block or a decoder step."""
+    next_ask_s = 0.0
+
+    def ask(*_: object) -> None:
+        nonlocal next_ask_s
+        now_s = time.monotonic()
+        if now_s < next_ask_s:
+            return
+        next_ask_s = now_s + ASK_INTERVAL_S
+        if should_stop():
+            raise Stopped
+
+    hooks = [
+        module.register_forward_pre_hook(ask) for module in (*model.encoder.blocks, model.decoder)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
