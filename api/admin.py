@@ -114,6 +114,7 @@ class ErrorResolve(MethodView):
     @blp.response(200, DeadLetterSchema)
     @blp.fails(
         "request_invalid",
+        "media_type_unsupported",
         "admin_key_invalid",
         "error_log_not_found",
         "validation_error",
@@ -134,6 +135,7 @@ class ErrorsRetry(MethodView):
     @blp.response(200, OutcomesSchema)
     @blp.fails(
         "request_invalid",
+        "media_type_unsupported",
         "admin_key_invalid",
         "validation_error",
         "option_invalid",
@@ -154,6 +156,7 @@ class ErrorsResolve(MethodView):
     @blp.response(200, OutcomesSchema)
     @blp.fails(
         "request_invalid",
+        "media_type_unsupported",
         "admin_key_invalid",
         "validation_error",
         "option_invalid",

@@ -8,6 +8,7 @@ from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
 
 from api.errors import STATUS_OF_CODE
 from api.multipart import receive_form
@@ -24,6 +25,12 @@ class Parser(FlaskParser):
     def load_querystring(self, req: Request, schema: Schema) -> Mapping[str, str]:  # noqa: ARG002 - the library's signature
         """The query parameters. Raises OptionInvalid when one is repeated differently."""
         return single_values(req.args.items(multi=True))
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The JSON body. Raises UnsupportedMediaType for one that does not say it is JSON."""
+        if req.content_length and not req.is_json:
+            raise UnsupportedMediaType("send application/json")
+        return super().load_json(req, schema)
 
 
 parser = Parser()

@@ -10,10 +10,9 @@ blp = Blueprint("docs", __name__)
 ASSETS = files("swagger_ui_bundle") / "vendor" / "swagger-ui-4.15.5"
 SERVED = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 ASSET_MAX_AGE_S = 3600
-# `data:` holds the icons inside the stylesheet. Inline style attributes are how the
-# bundle hides and sizes its parts; scripts come from files of ours alone.
+# `data:` holds the icons inside the stylesheet; everything else is a file of ours.
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )

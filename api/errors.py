@@ -90,7 +90,10 @@ def error_response(
 def handle_own_error(error: ScriptoriumError) -> Response:
     """Answer an error that this program raised on purpose."""
     status = STATUS_OF_CODE.get(error.code, 500)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Its message is for the operator: it may speak of settings or weights.
+        return handle_unexpected_error(error)
+    if status > HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request_failed", extra={"code": error.code}, exc_info=error)
     response = error_response(error.code, error.message, dict(error.details))
     if status == HTTPStatus.UNAUTHORIZED:

@@ -17,9 +17,10 @@ class StrictSchema(Schema):
     """A schema for requests: an unknown name is an error, never ignored."""
 
     @pre_load
-    def refuse_unknown(self, data: Mapping[str, Any], **_: object) -> Mapping[str, Any]:
+    def refuse_unknown(self, data: Any, **_: object) -> Any:
         """Raise OptionInvalid for a name that no field has."""
-        for name in data:
+        # A JSON body may be no object at all; the library says so itself.
+        for name in data if isinstance(data, Mapping) else ():
             refuse_unknown_option(name, self.load_fields)
         return data
 

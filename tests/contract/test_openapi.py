@@ -1,0 +1,230 @@
+"""The published specification: complete, consistent, and true to the routes."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.errors import STATUS_OF_CODE
+from app import create_app
+from config import load_settings
+from domain.options import MODEL_SIZES, TranscriptionOptions
+from formats.registry import FORMATS
+from services.dead_letters import ErrorPage, ErrorView
+from services.job_lists import JobFilter, JobPage
+from services.views import JobView
+
+METHODS = ("get", "post", "put", "patch", "delete")
+PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+NOT_DOCUMENTED = {"/docs", "/docs/start.js", "/docs/assets/{name}", "/openapi.json"}
+
+
+@pytest.fixture(scope="module")
+def app():
+    settings = load_settings(
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        redis_url="redis://127.0.0.1:1/0",
+        admin_api_key="0123456789abcdef",
+    )
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+def spec(app):
+    return app.test_client().get("/openapi.json").json
+
+
+def operations(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in spec["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield f"{method.upper()} {path}", item[method]
+
+
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
+
+
+def resolve(spec: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        root, *parts = node["$ref"].split("/")
+        assert root == "#"
+        node = spec
+        for part in parts:
+            node = node[part]
+    return node
+
+
+def parameters(spec: dict[str, Any], path: str, method: str) -> dict[str, dict[str, Any]]:
+    item = spec["paths"][path]
+    listed = [*item.get("parameters", []), *item[method].get("parameters", [])]
+    return {found["name"]: found for found in (resolve(spec, entry) for entry in listed)}
+
+
+def test_it_is_openapi_3_0_which_the_bundled_page_can_draw(spec):
+    assert spec["openapi"] == "3.0.3"
+    assert spec["info"]["title"] == "Scriptorium"
+
+
+def test_every_route_is_in_it_and_nothing_else(app, spec):
+    routes = {
+        method + " " + PARAMETER.sub(r"{\1}", rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+
+    documented = {name for name, _ in operations(spec)}
+
+    assert documented == {r for r in routes if r.partition(" ")[2] not in NOT_DOCUMENTED}
+
+
+def test_every_reference_leads_somewhere(spec):
+    for node in walk(spec):
+        if "$ref" in node:
+            assert resolve(spec, node)
+
+
+def test_every_operation_has_a_name_and_an_answer_with_a_schema(spec):
+    for name, operation in operations(spec):
+        assert operation["summary"], name
+        good = [
+            resolve(spec, found)
+            for status, found in operation["responses"].items()
+            if status.startswith("2") and status != "204"
+        ]
+        assert good, name
+        for found in good:
+            assert all("schema" in media for media in found["content"].values()), name
+
+
+def test_every_failure_has_the_one_shape(spec):
+    error = {"$ref": "#/components/schemas/Error"}
+    for name, operation in operations(spec):
+        bad = {s: f for s, f in operation["responses"].items() if not s.startswith("2")}
+        assert "default" in bad, name
+        for found in bad.values():
+            content = resolve(spec, found)["content"]
+            assert content == {"application/json": {"schema": error}}, name
+
+    assert set(spec["components"]["schemas"]["Error"]["properties"]) == {
+        "code",
+        "message",
+        "details",
+        "request_id",
+    }
+
+
+def test_failures_are_documented_under_the_status_of_their_code(spec):
+    for name, operation in operations(spec):
+        for status, found in operation["responses"].items():
+            for code in re.findall(r"`(\w+)`", resolve(spec, found)["description"]):
+                assert str(STATUS_OF_CODE[code]) == status, (name, code)
+
+
+def test_what_takes_arguments_documents_their_refusal(spec):
+    for name, operation in operations(spec):
+        takes = [p for p in operation.get("parameters", []) if resolve(spec, p)["in"] == "query"]
+        if takes or "requestBody" in operation:
+            assert "option_invalid" in operation["responses"]["422"]["description"], name
+
+
+def test_path_parameters_are_documented(spec):
+    for path in spec["paths"]:
+        for method in METHODS:
+            if method in spec["paths"][path]:
+                named = parameters(spec, path, method)
+                for name in re.findall(r"{(\w+)}", path):
+                    assert named[name]["in"] == "path"
+                    assert named[name]["required"] is True
+
+
+def test_the_form_has_the_file_and_every_option(spec):
+    body = spec["paths"]["/transcribe/"]["post"]["requestBody"]
+
+    (media_type,) = body["content"]
+    form = resolve(spec, body["content"][media_type]["schema"])
+    options = {*TranscriptionOptions.__dataclass_fields__, "priority"}
+    assert media_type == "multipart/form-data"
+    assert form["required"] == ["file"]
+    assert form["properties"]["file"] == {
+        "type": "string",
+        "format": "binary",
+        "description": "The recording",
+    }
+    assert set(form["properties"]) == options | {"file"}
+    assert form["properties"]["model_size"]["enum"] == list(MODEL_SIZES)
+
+
+def test_options_are_query_parameters_too(spec):
+    options = {*TranscriptionOptions.__dataclass_fields__, "priority"}
+
+    post = parameters(spec, "/transcribe/", "post")
+    put = parameters(spec, "/transcribe/", "put")
+
+    assert set(post) == options
+    assert set(put) == options | {"filename"}
+    assert {found["in"] for found in put.values()} == {"query"}
+
+
+def test_a_raw_body_is_documented_as_bytes(spec):
+    content = spec["paths"]["/transcribe/"]["put"]["requestBody"]["content"]
+
+    assert "application/octet-stream" in content
+    for media in content.values():
+        assert media["schema"] == {"type": "string", "format": "binary"}
+
+
+def test_submitting_documents_where_the_job_is(spec):
+    for method in ("post", "put"):
+        accepted = spec["paths"]["/transcribe/"][method]["responses"]["202"]
+        assert "Location" in accepted["headers"]
+
+
+def test_a_transcript_is_documented_in_every_media_type(spec):
+    operation = spec["paths"]["/transcribe/{job_id}/result"]["get"]
+
+    documented = set(operation["responses"]["200"]["content"])
+
+    assert documented == {chosen.media_type for chosen in FORMATS.values()}
+    (format_,) = [p for p in operation["parameters"] if p["name"] == "format"]
+    assert format_["schema"]["enum"] == list(FORMATS)
+
+
+def test_lists_are_paged_by_25_and_at_most_100(spec):
+    for path in ("/jobs/", "/admin/errors"):
+        limit = parameters(spec, path, "get")["limit"]["schema"]
+        assert (limit["default"], limit["minimum"], limit["maximum"]) == (25, 1, 100)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [("Job", JobView), ("JobList", JobPage), ("DeadLetter", ErrorView), ("ErrorList", ErrorPage)],
+)
+def test_schemas_name_exactly_what_the_services_give(spec, schema, value):
+    documented = set(spec["components"]["schemas"][schema]["properties"])
+
+    assert documented == set(value.__dataclass_fields__)
+
+
+def test_the_filters_of_the_list_are_those_of_the_service(spec):
+    documented = set(parameters(spec, "/jobs/", "get"))
+
+    assert documented == {*JobFilter.__dataclass_fields__, "cursor", "limit"}
+
+
+def test_admin_and_only_admin_asks_for_the_key(spec):
+    schemes = spec["components"]["securitySchemes"]
+    asked = {name for name, operation in operations(spec) if operation.get("security")}
+
+    assert schemes["AdminKey"] == {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    assert schemes["AdminBearer"] == {"type": "http", "scheme": "bearer"}
+    assert asked == {name for name, _ in operations(spec) if " /admin" in name}
+    for name, operation in operations(spec):
+        assert ("401" in operation["responses"]) == (name in asked)
