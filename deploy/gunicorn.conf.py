@@ -1,5 +1,7 @@
 """How gunicorn serves the API. The numbers come from the settings."""
 
+import ctypes
+import signal
 from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
@@ -8,6 +10,8 @@ from gunicorn.workers.base import Worker
 from config import get_settings
 
 settings = get_settings()
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
@@ -34,7 +38,10 @@ loglevel = settings.log_level.lower()
 
 
 def post_fork(_arbiter: Arbiter, _worker: Worker) -> None:
-    """Give the new process database connections of its own."""
+    """Give the new process database connections of its own, and tie it to its parent's life."""
     from database import dispose_engine  # not in the parent, which needs no database
 
+    # gunicorn's worker sees by itself that its parent was killed, and then waits for
+    # requests to end: a slow upload would keep the port taken.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     dispose_engine()

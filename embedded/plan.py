@@ -1,6 +1,5 @@
 """What `make up` runs beside the two stores: one command line per process."""
 
-import signal
 import sys
 from collections.abc import Mapping
 
@@ -48,7 +47,6 @@ def web(url: str, environment: Mapping[str, str]) -> Service:
         is_ready=lambda: is_healthy(url),
         start_timeout_s=WEB_START_TIMEOUT_S,
         stop_timeout_s=WEB_GRACE_S,
-        death_signal=signal.SIGQUIT,  # gunicorn's quick end
     )  # fmt: skip
 
 
