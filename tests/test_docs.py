@@ -85,6 +85,18 @@ def test_every_error_code_is_documented():
     assert missing == []
 
 
+def test_every_code_of_the_api_is_documented_with_its_status():
+    from api.errors import STATUS_OF_CODE  # late, as above
+
+    text = (DOCS / "api.md").read_text()
+    documented = dict(re.findall(r"^\| `([a-z_]+)` \| (\d{3}) \|", text, re.MULTILINE))
+
+    missing = [code for code in STATUS_OF_CODE if f"`{code}`" not in text]
+    wrong = {c: s for c, s in documented.items() if STATUS_OF_CODE.get(c) != int(s)}
+
+    assert (missing, wrong) == ([], {})
+
+
 def test_the_readme_is_short():
     lines = (ROOT / "README.md").read_text().splitlines()
 
