@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from config import Settings
@@ -46,7 +47,7 @@ def names_server(options: Sequence[str]) -> bool:
 
 def wanted_model(options: Sequence[str]) -> str | None:
     """The model that the client's options ask for, if they do."""
-    for word, following in zip(options, (*options[1:], ""), strict=True):
+    for word, following in pairwise((*options, "")):
         name, _, value = word.partition("=")
         if name == "--model":
             return value or following or None

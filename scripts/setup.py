@@ -150,18 +150,19 @@ def install_server() -> None:
     """Install what the server runs on. Raises SetupFailed."""
     locked = ROOT / "requirements.txt"
     with step("installing the pinned packages, each checked by its hash"):
-        pip_install("-q", "--no-deps", "--require-hashes", "-r", str(locked))
+        pip_install("-qq", "--no-deps", "--require-hashes", "-r", str(locked))
     # Not by hash: its CPU and CUDA builds are different files of one version.
-    quiet = [] if sys.stdout.isatty() else ["-q"]
+    quiet = [] if sys.stdout.isatty() else ["-qq"]
     with step("installing torch, the largest of them"):
-        pip_install(*quiet, "-r", str(ROOT / "requirements-torch.txt"))
+        # The conflict it would warn of: whisper asks for triton, which only CUDA builds bring.
+        pip_install(*quiet, "--no-warn-conflicts", "-r", str(ROOT / "requirements-torch.txt"))
 
 
 def install_development() -> None:
     """Install what tests and checks need. Raises SetupFailed."""
     locked = ROOT / "requirements-dev.txt"
     with step("installing the tools for tests and checks"):
-        pip_install("-q", "--no-deps", "--require-hashes", "-r", str(locked))
+        pip_install("-qq", "--no-deps", "--require-hashes", "-r", str(locked))
 
 
 def pip_install(*arguments: str) -> None:
