@@ -76,6 +76,8 @@ class Server:
             headers=headers,
             timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # Reading the certificates takes longer than most requests, and http:// needs none.
+            verify=self.address.startswith("https:"),
             # A proxy from the environment would look for 127.0.0.1 on its own machine.
             trust_env=not is_loopback(self.address),
         )

@@ -84,7 +84,7 @@ class Batch:
     async def _finish(self, index: int, run: FileRun, job_id: str) -> str | None:
         if self._plan.detach:
             return await self._delivery.deliver(index, job_id.encode())
-        check_completed(await self._watcher.follow(run))
+        check_completed(await self._watcher.follow(run, job_id))
         try:
             content = await self._server.get_result(job_id, self._plan.wanted)
             target = await self._delivery.deliver(index, content)

@@ -20,7 +20,7 @@ from client.track import Track, format_bytes, format_span, summary_of
 REFRESHES_PER_S = 8
 NAME_COLUMNS = (12, 34)  # least and most
 BAR_COLUMNS = (8, 40)
-OTHER_COLUMNS = 50  # mark, state, percent, detail, time left and the gaps between
+OTHER_COLUMNS = 46  # mark, state, percent, time left, detail and the gaps between
 QUARTER = 0.25
 Clock = Callable[[], float]
 
@@ -158,20 +158,13 @@ class LiveDisplay:
         self._started_at = clock()
         self._is_ascii = not console.encoding.startswith("utf")
         self._spinner = Spinner("line" if self._is_ascii else "dots", style="cyan")
-        self._live = Live(
-            get_renderable=self.render,
-            console=console,
-            refresh_per_second=REFRESHES_PER_S,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._live: Live | None = None
 
     def add(self, track: Track) -> None:
         """Give the file a line."""
         self._tracks.append(track)
         self._total += 1
-        self._live.start()
+        self._start_moving()
 
     def note_sent(self, track: Track, sent_bytes: int) -> None:
         """Move the upload bar."""
@@ -217,23 +210,41 @@ class LiveDisplay:
     def close(self) -> None:
         """Take the moving lines away and bring the cursor back."""
         self._tracks.clear()
-        self._live.stop()
+        self._stop_moving()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Take the moving lines away until standard output has been written."""
-        self._live.stop()
+        self._stop_moving()
         try:
             yield
         finally:
             if self._tracks:
-                self._live.start()
+                self._start_moving()
+
+    def _start_moving(self) -> None:
+        # A new one each time: one that was stopped would erase what was printed since.
+        if self._live is None:
+            self._live = Live(
+                get_renderable=self.render,
+                console=self._console,
+                refresh_per_second=REFRESHES_PER_S,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
+
+    def _stop_moving(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def _close(self, track: Track) -> None:
         if track in self._tracks:
             self._tracks.remove(track)
         if not self._tracks:
-            self._live.stop()
+            self._stop_moving()
 
     def render(self) -> RenderableType:
         """All moving lines at this moment, as many as the terminal has room for."""
@@ -251,7 +262,7 @@ class LiveDisplay:
     def _table(self, tracks: list[Track], now: float) -> Table:
         width = self._console.width
         longest = max(len(track.name) for track in tracks)
-        name_columns = min(longest, max(NAME_COLUMNS[0], min(NAME_COLUMNS[1], width // 3)))
+        name_columns = min(longest, max(NAME_COLUMNS[0], min(NAME_COLUMNS[1], width // 4)))
         bar_columns = min(BAR_COLUMNS[1], width - OTHER_COLUMNS - name_columns)
         table = Table.grid(padding=(0, 1))
         table.add_column(width=1)

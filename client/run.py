@@ -85,34 +85,35 @@ class Watcher:
         self._slots = asyncio.Semaphore(LONG_POLLS_AT_ONCE)
         self._watched = 0
 
-    async def follow(self, run: FileRun) -> Job:
+    async def follow(self, run: FileRun, job_id: str) -> Job:
         """Watch until the job has ended; its last state. Raises ClientError when it is lost."""
         self._watched += 1
         try:
-            while run.job is not None and not run.job.is_finished:
-                await self._next_state(run, run.job)
+            # Not held: the place in the queue should be seen at once.
+            run.job = await self._server.get_job(job_id)
+            self._display.note_job(run.track, run.job)
+            while not run.job.is_finished:
+                run.job = await self._next_state(run.track, run.job)
+                self._display.note_job(run.track, run.job)
         except ServerUnreachable as error:
-            left = run.job.id if run.job else ""
-            raise ServerUnreachable(f"{error}; job {left} may still be running there") from error
+            raise ServerUnreachable(f"{error}; job {job_id} may still be running there") from error
         finally:
             self._watched -= 1
-        assert run.job is not None  # noqa: S101 - for the type: a run is followed after its upload
         return run.job
 
-    async def _next_state(self, run: FileRun, before: Job) -> None:
+    async def _next_state(self, track: Track, before: Job) -> Job:
         asked_at = time.monotonic()
         if self._slots.locked():
-            await asyncio.sleep(self._pause_s(run.track))
+            await asyncio.sleep(self._pause_s(track))
             job = await self._server.get_job(before.id)
         else:
             async with self._slots:
                 job = await self._server.get_job(before.id, wait_s=LONG_POLL_S)
-        run.job = job
-        self._display.note_job(run.track, job)
         # A server that does not hold the answer must not be asked in a tight loop.
         passed_s = time.monotonic() - asked_at
         if job.raw == before.raw and passed_s < LEAST_PAUSE_S:
             await asyncio.sleep(LEAST_PAUSE_S - passed_s)
+        return job
 
     def _pause_s(self, track: Track) -> float:
         if track.is_running:

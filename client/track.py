@@ -63,7 +63,7 @@ class Track:
         """How full the bar is, 0 to 1. Moves on by the server's estimate between answers."""
         if self.job is None:
             return min(1.0, self.sent_bytes / self.size_bytes) if self.size_bytes else 0.0
-        share = self.job.progress
+        share = 1.0 if self.job.is_completed else self.job.progress
         if self.is_running and self.job.time_left_s:
             passed = min(1.0, (now - self.job_seen_at) / self.job.time_left_s)
             share = min(NEARLY_DONE, share + (1 - share) * passed)
@@ -91,6 +91,8 @@ class Track:
             if self.upload_started_at is None:
                 return "waiting"
             return "uploading" if self.sent_bytes < self.size_bytes else "checking"
+        if self.job.is_finished:
+            return self.job.status
         if self.job.waits_for_retry:
             return "will retry"
         if self.is_queued:
@@ -102,11 +104,8 @@ class Track:
         if self.job is None:
             if self.upload_started_at is None:
                 return ""
-            rate = self.upload_rate(now)
-            speed = (
-                f", {format_bytes(rate)}/s" if rate and self.sent_bytes < self.size_bytes else ""
-            )
-            return f"{format_bytes(self.size_bytes)}{speed}"
+            rate = self.upload_rate(now) if self.sent_bytes < self.size_bytes else None
+            return f"{format_bytes(rate)}/s" if rate else format_bytes(self.size_bytes)
         if self.is_queued and self.job.attempt:
             of = f" of {self.job.max_attempts}" if self.job.max_attempts else ""
             return f"attempt {self.job.attempt + 1}{of}"

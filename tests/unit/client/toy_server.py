@@ -32,6 +32,7 @@ class Scripted:
     body: object = None
     headers: dict[str, str] = field(default_factory=dict)
     reads_body: bool = True
+    lingers: bool = False  # after the answer, take the rest of the body and drop it
 
 
 @dataclass
@@ -84,6 +85,13 @@ class ToyServer:
         self.cancelled: list[str] = []
         self.purged: list[str] = []
         self.holds_answers_s = 0.0
+        self.delete_waits_s = 0.0
+        self.put_waits = False
+        self.results_wait = False
+        self.uploads_wait_for = 0  # so many at once, or a moment
+        self.uploads_now = 0
+        self.most_uploads_at_once = 0
+        self.is_stopped = False
         self.changed = threading.Condition()
         self._http = _Http(("127.0.0.1", port), _Handler)
         self._http.toy = self
@@ -105,6 +113,21 @@ class ToyServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    def let_go(self):
+        with self.changed:
+            self.put_waits = self.results_wait = False
+            self.changed.notify_all()
+
+    def restart(self):
+        """Close every connection and the door, then open again with the same jobs."""
+        self.is_stopped = True
+        self._http.shutdown()
+        self._http.server_close()
+        after = ToyServer(self.port)
+        after.jobs, after.results = self.jobs, self.results
+        after._thread.start()
+        return after
 
     def script(self, method, path_part, status, body=None, *, times=1, **kwargs):
         """Give this answer to the next `times` requests that match."""
@@ -134,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self):
         toy = self.server.toy
+        if toy.is_stopped:
+            self.close_connection = True
+            return
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         scripted = self._take_script(toy, parts.path)
@@ -151,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(scripted.status, scripted.body, scripted.headers)
             self.close_connection = not scripted.reads_body
+            if scripted.lingers:
+                self.rfile.read(int(self.headers["Content-Length"]))
 
     do_GET = do_PUT = do_DELETE = _handle  # noqa: N815 - the library's names
 
@@ -172,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         if request.method == "DELETE":
             return self._remove(toy, request, job)
         if request.path.endswith("/result"):
+            with toy.changed:
+                toy.changed.wait_for(lambda: not toy.results_wait)
             text = toy.results.get(job.filename, f"text of {job.filename}".encode())
             return 200, text
         with toy.changed:
@@ -181,13 +211,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _accept(self, toy, request, body):
         name = request.query["filename"]
-        job = ToyJob(str(uuid4()), name, deque(toy.plans.get(name, toy.default_plan)), body)
-        toy.jobs[job.id] = job
+        with toy.changed:
+            toy.uploads_now += 1
+            toy.most_uploads_at_once = max(toy.most_uploads_at_once, toy.uploads_now)
+            toy.changed.notify_all()
+            if toy.uploads_wait_for:
+                toy.changed.wait_for(lambda: toy.uploads_now >= toy.uploads_wait_for, 0.2)
+            toy.changed.wait_for(lambda: not toy.put_waits)
+            toy.uploads_now -= 1
+            job = ToyJob(str(uuid4()), name, deque(toy.plans.get(name, toy.default_plan)), body)
+            toy.jobs[job.id] = job
         return 202, {"job_id": job.id, "status": "pending", "message": "accepted"}
 
     def _remove(self, toy, request, job):
         is_purge = request.query.get("purge") == "true"
         with toy.changed:
+            toy.changed.wait_for(lambda: False, toy.delete_waits_s)
             (toy.purged if is_purge else toy.cancelled).append(job.id)
             toy.changed.notify_all()
         if not is_purge:
