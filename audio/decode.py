@@ -19,6 +19,8 @@ from domain.transcript import Warning_
 from engines.base import SAMPLE_RATE_HZ, Samples
 
 BYTES_PER_SAMPLE = 4  # 32-bit float
+END_S = 1.0  # more than ffmpeg holds back when it gives up
+ENDED_EARLY = "File ended prematurely"  # Matroska, which ffmpeg does not call an error
 
 STRICT = ("-xerror",)
 # Keep going over damage, however much of it there is.
@@ -78,11 +80,11 @@ def decode(
 ) -> DecodedAudio:
     """Decode the first sound track of `path`, mixed down to one channel.
 
-    `timeout_s` covers both passes. `expected_s` is the length known from elsewhere, used where
-    the file itself claims none. What was lost stands in the warnings: `audio_damaged`,
-    `audio_truncated`. Raises AudioTooLong past `max_duration_s`, AudioEmpty, AudioUnreadable,
-    AudioStreamMissing, AudioDecodeTimeout, AudioGone, and Stopped soon after `should_stop`
-    turns true.
+    `timeout_s` covers both passes. `expected_s` is a length known from outside the file (so not
+    from a probe), used where the file itself claims none for its sound. What was lost stands in
+    the warnings: `audio_damaged`, `audio_truncated`. Raises AudioTooLong past `max_duration_s`,
+    AudioEmpty, AudioUnreadable, AudioStreamMissing, AudioDecodeTimeout, AudioGone, and Stopped
+    soon after `should_stop` turns true.
     """
     refuse_by_signature(path)
     deadline = monotonic() + timeout_s
@@ -92,15 +94,15 @@ def decode(
         return _run_pass(command, max_duration_s, deadline - monotonic(), should_stop)
 
     done = run_pass(STRICT)
-    first_log = done.log
-    was_repaired = done.code != 0 and _is_worth_repair(first_log)
+    strict_size = done.samples.size
+    was_repaired = done.code != 0 and _is_worth_repair(done.log)
     if was_repaired:
         del done  # or both passes would be in memory at once
         done = run_pass(LENIENT)
     if done.samples.size == 0 or (done.code != 0 and not was_repaired):
         raise _explain_nothing(done, path)
-    is_cut_off = was_repaired and _is_cut_off(first_log)
-    return _finish(done, path, expected_s, was_repaired=was_repaired, is_cut_off=is_cut_off)
+    facts = _facts(done, path, expected_s, strict_size if was_repaired else None)
+    return DecodedAudio(done.samples, facts.decoded_s, describe_loss(facts))
 
 
 def _command(ffmpeg: str, path: Path, options: tuple[str, ...]) -> list[str]:
@@ -130,31 +132,35 @@ def _is_worth_repair(log: FfmpegLog) -> bool:
     return log.container is not None and log.codec is not None and not log.is_guess
 
 
-def _is_cut_off(log: FfmpegLog) -> bool:
-    """Whether strictness failed only because a WAVE file is shorter than its header says."""
-    return log.container == "wav" and "corrupt input packet" in (log.first_complaint or "")
-
-
 def _explain_nothing(done: _Pass, path: Path) -> Exception:
     if done.code == 0 and not done.log.complaints:
         return AudioEmpty("the file has a sound track without any sound in it")
     return explain_refusal(done.log, path, done.code)
 
 
-def _finish(
-    done: _Pass, path: Path, expected_s: float | None, *, was_repaired: bool, is_cut_off: bool
-) -> DecodedAudio:
+def _facts(
+    done: _Pass, path: Path, expected_s: float | None, strict_size: int | None
+) -> DecodeFacts:
+    """Weigh the pass that counts; `strict_size` samples came before, if a strict one failed."""
     log = done.log
-    claim_s = None if log.is_duration_estimated else log.duration_s
-    if log.container == "wav":
-        claim_s = wav_claim_s(path)
-    duration_s = done.samples.size / SAMPLE_RATE_HZ
-    facts = DecodeFacts(
-        decoded_s=duration_s,
+    claim_s = _claim_for_sound(log, path)
+    # What stopped the strict pass was the end itself if the lenient one found nothing beyond.
+    stopped_at_end = (
+        strict_size is not None and done.samples.size - strict_size < END_S * SAMPLE_RATE_HZ
+    )
+    return DecodeFacts(
+        decoded_s=done.samples.size / SAMPLE_RATE_HZ,
         expected_s=expected_s if claim_s is None else claim_s,
         bad_samples=sanitise(done.samples),
-        was_repaired=was_repaired,
-        is_cut_off=is_cut_off,
+        was_repaired=strict_size is not None,
+        is_cut_off=stopped_at_end or any(ENDED_EARLY in line for line in log.complaints),
+        is_open_ended=log.container == "wav" and claim_s is None,
         has_complaints=bool(log.complaints),
     )
-    return DecodedAudio(done.samples, duration_s, describe_loss(facts))
+
+
+def _claim_for_sound(log: FfmpegLog, path: Path) -> float | None:
+    """Seconds of sound that the file claims. A film claims only how long its pictures last."""
+    if log.container == "wav":
+        return wav_claim_s(path)
+    return None if log.is_duration_estimated or log.has_video else log.duration_s

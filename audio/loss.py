@@ -15,11 +15,12 @@ class DecodeFacts:
     """What the decision rests on. Times in seconds."""
 
     decoded_s: float
-    expected_s: float | None  # None: nothing is known
-    bad_samples: int  # of no finite value, silenced
-    was_repaired: bool  # by the lenient pass
-    is_cut_off: bool  # nothing but the end is missing, as when a recorder or a pipe stopped
-    has_complaints: bool  # of ffmpeg, in the pass that counts
+    expected_s: float | None = None  # None: nothing is known
+    bad_samples: int = 0  # of no finite value, silenced
+    was_repaired: bool = False  # by the lenient pass
+    is_cut_off: bool = False  # nothing but the end is missing, as when a recorder stopped
+    is_open_ended: bool = False  # the header leaves the length open, so the end is no loss
+    has_complaints: bool = False  # of ffmpeg, in the pass that counts
 
 
 def describe_loss(facts: DecodeFacts) -> tuple[Warning_, ...]:
@@ -41,13 +42,11 @@ def describe_loss(facts: DecodeFacts) -> tuple[Warning_, ...]:
 def _lost_time(facts: DecodeFacts) -> Warning_ | None:
     missing_s = 0.0 if facts.expected_s is None else facts.expected_s - facts.decoded_s
     limit_s = max(TRUNCATED_S, TRUNCATED_SHARE * (facts.expected_s or 0.0))
-    if facts.is_cut_off:
-        limit_s = DAMAGE_S
-    elif facts.was_repaired:
-        return Warning_("audio_damaged", f"the recording is damaged: {_of(facts)}")
-    if missing_s > limit_s:
-        return Warning_("audio_truncated", f"the recording ends early: {_of(facts)}")
-    if facts.has_complaints and missing_s > DAMAGE_S:
+    if facts.is_cut_off and facts.is_open_ended and missing_s <= limit_s:
+        return None
+    if facts.is_cut_off or (missing_s > limit_s and not facts.was_repaired):
+        return Warning_("audio_truncated", f"the recording is cut off: {_of(facts)}")
+    if facts.was_repaired or (facts.has_complaints and missing_s > DAMAGE_S):
         return Warning_("audio_damaged", f"the recording is damaged: {_of(facts)}")
     return None
 

@@ -130,6 +130,13 @@ def _with_hole(kind: str) -> Maker:
     return make
 
 
+def _film_that_outlasts_its_sound(path: Path) -> None:
+    source = make_speechlike_wav(path.with_name("source.wav"), SPEECH_S)
+    picture = ("-f", "lavfi", "-i", f"testsrc=duration={3 * SPEECH_S}:size=64x64:rate=10")
+    run_encoder(*picture, "-i", source, "-c:v", "mpeg4", "-c:a", "aac", path)
+    source.unlink()
+
+
 def _hls_playlist(path: Path) -> None:
     # ffmpeg's HLS reader takes local segments of this format without any option.
     _encoded("-f", "mpegts", "-c:a", "mp2")(path.with_name("secret.ts"))
@@ -206,6 +213,7 @@ _GOOD: dict[str, tuple[str, Maker, float]] = {
     "mp4_video": ("film.mp4", _video("-c:v", "mpeg4", "-c:a", "aac"), SPEECH_S),
     "avi_video": ("film.avi", _video("-c:v", "mpeg4", *_MP3), SPEECH_S),
     "mpegts_video": ("film.ts", _video("-c:v", "mpeg2video", "-c:a", "mp2"), SPEECH_S),
+    "mp4_video_longer_than_sound": ("long-film.mp4", _film_that_outlasts_its_sound, SPEECH_S),
     "wav_8khz": ("phone.wav", _speech(rate=8000), SPEECH_S),
     "wav_96khz_7_1": ("surround.wav", _speech(rate=96_000, channels=8), SPEECH_S),
     "wav_nan": ("float.wav", _nan_wav, SPEECH_S),
@@ -217,6 +225,9 @@ _GOOD: dict[str, tuple[str, Maker, float]] = {
     "wav_cut_in_half": ("half.wav", _cut("wav"), SPEECH_S / 2),
     "mp3_long": ("long.mp3", _encoded(*_MP3, seconds=10), 10.0),
     "flac_long": ("long.flac", _encoded(seconds=10), 10.0),
+    "m4a_cut_off": ("streamable-half.m4a", _cut("m4a_index_first", 0.55), 0.85),
+    "mka_cut_off": ("half.mka", _cut("mka_long"), 4.0),
+    "mka_long": ("long.mka", _encoded("-c:a", "libvorbis", seconds=10), 10.0),
     "mp3_damaged": ("damaged.mp3", _with_hole("mp3_long"), 9.0),
     "flac_damaged": ("damaged.flac", _with_hole("flac_long"), 9.0),
 }

@@ -12,6 +12,8 @@ DAMAGED = {
     "wav_nan": "audio_damaged",
     "mp3_cut_in_half": "audio_truncated",
     "wav_cut_in_half": "audio_truncated",
+    "m4a_cut_off": "audio_truncated",
+    "mka_cut_off": "audio_truncated",
     "claims_100_hours": "audio_truncated",
 }
 

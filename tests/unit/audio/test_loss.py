@@ -4,14 +4,9 @@ import pytest
 
 from audio.loss import DecodeFacts, describe_loss
 
-CLEAN = DecodeFacts(
-    decoded_s=100.0,
-    expected_s=100.0,
-    bad_samples=0,
-    was_repaired=False,
-    is_cut_off=False,
-    has_complaints=False,
-)
+CLEAN = DecodeFacts(decoded_s=100.0, expected_s=100.0)
+CUT_OFF = {"was_repaired": True, "is_cut_off": True}
+OPEN_ENDED = {**CUT_OFF, "is_open_ended": True, "expected_s": None}
 
 
 @pytest.mark.parametrize(
@@ -27,8 +22,12 @@ CLEAN = DecodeFacts(
         ({"has_complaints": True}, []),
         ({"was_repaired": True}, ["audio_damaged"]),
         ({"was_repaired": True, "expected_s": None}, ["audio_damaged"]),
-        ({"was_repaired": True, "is_cut_off": True, "expected_s": None}, []),  # a pipe's header
-        ({"was_repaired": True, "is_cut_off": True, "expected_s": 100.5}, ["audio_truncated"]),
+        ({"was_repaired": True, "expected_s": 200.0}, ["audio_damaged"]),
+        (CUT_OFF, ["audio_truncated"]),
+        ({**CUT_OFF, "expected_s": None}, ["audio_truncated"]),
+        ({"is_cut_off": True, "has_complaints": True}, ["audio_truncated"]),
+        (OPEN_ENDED, []),  # written through a pipe, and whole
+        ({**OPEN_ENDED, "expected_s": 200.0}, ["audio_truncated"]),  # known from elsewhere
         ({"bad_samples": 3}, ["audio_damaged"]),
         ({"bad_samples": 3, "expected_s": 200.0}, ["audio_truncated", "audio_damaged"]),
     ],
