@@ -53,7 +53,7 @@ def render_verbose_json(transcript: Transcript) -> str:
         "duration": transcript.duration_s,
         "text": transcript.text,
         "segments": [
-            {name: _segment(segment)[name] for name in OPENAI_SEGMENT}
+            {name: getattr(segment, name) for name in OPENAI_SEGMENT}
             for segment in transcript.segments
         ],
         "usage": {"type": "duration", "seconds": math.ceil(transcript.duration_s)},
@@ -68,9 +68,10 @@ def render_verbose_json(transcript: Transcript) -> str:
 
 
 def _segment(segment: Segment) -> dict[str, Any]:
-    item = asdict(segment)
-    if segment.words is None:
-        del item["words"]
+    item = dict(vars(segment))  # asdict copies every value: seconds for a day of speech
+    words = item.pop("words")
+    if words is not None:
+        item["words"] = [vars(word) for word in words]
     return item
 
 

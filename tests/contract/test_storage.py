@@ -274,6 +274,19 @@ class TestLocalStorage(StorageContract):
         assert "secret" not in str(caught.value)
         assert list(storage.keys_older_than(NO_AGE)) == []
 
+    def test_a_file_whose_folder_cannot_be_synced_is_not_kept(
+        self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    ):
+        def refuse(_: Path) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(local, "_sync_folder", refuse)
+
+        with pytest.raises(StorageError):
+            storage.put(BytesIO(b"audio"), max_bytes=CAP)
+
+        assert list(storage.keys_older_than(NO_AGE)) == []
+
     def test_a_real_full_device_is_reported_as_full(
         self, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
     ):
