@@ -21,6 +21,7 @@ _SENTENCES = (
     ("consecutive MPEG audio frames", "no MP3 sound was found in it"),
     ("Failed to read frame size", "no MP3 sound was found in it"),
     ("Header missing", "no MP3 sound was found in it"),
+    ("CRC mismatch", "its data is corrupt"),
     ("corrupt input packet", "it is cut off or corrupt"),
     ("Invalid data found", "no sound in a known format was found in it"),
     ("Cannot allocate memory", "decoding it needs more memory than a recording may take"),
