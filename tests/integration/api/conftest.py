@@ -1,0 +1,84 @@
+"""The API over real Postgres; in one process, or behind a real server."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from app import create_app
+from embedded.ports import free_port
+from embedded.process import ROOT
+from tests.integration.services.conftest import (  # noqa: F401 - fixtures, found by their names
+    dead_letters,
+    model,
+    published,
+    services,
+    session_settings,
+    worker,
+)
+
+START_TIMEOUT_S = 60
+
+
+@pytest.fixture
+def app(services):  # noqa: F811 - pytest's way to ask for a fixture
+    return create_app(services=services)
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def admin(app, services):  # noqa: F811 - pytest's way to ask for a fixture
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = services.settings.admin_api_key
+    return client
+
+
+@pytest.fixture(scope="module")
+def server(migrated_database, redis_url, tmp_path_factory):
+    """Address and data folder of the API behind gunicorn, as it is deployed."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": migrated_database,
+        "REDIS_URL": redis_url,
+        "ADMIN_API_KEY": secrets.token_hex(16),
+        "DATA_DIR": str(folder),
+        "MAX_UPLOAD_SIZE_MB": "2",
+        "MIN_FREE_DISK_MB": "0",
+        "PORT": str(port),
+        "WEB_WORKERS": "1",
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "app:create_app()"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until(lambda: is_alive(address), START_TIMEOUT_S, (folder / "log").read_text)
+            yield address, folder
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def is_alive(address):
+    try:
+        return httpx.get(f"{address}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(is_so, timeout_s, explain=lambda: ""):
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.05)  # between two looks at the condition

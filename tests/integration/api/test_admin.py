@@ -1,0 +1,122 @@
+"""The operator's pages over HTTP, with the real services behind."""
+
+from io import BytesIO
+from uuid import UUID
+
+import pytest
+
+from api.schemas.health import AdminHealthSchema, ReadySchema
+from domain.errors import AudioUnreadable
+from services.transcription import run_job
+
+
+@pytest.fixture
+def fail_job(client, worker, model):
+    def fail():
+        def act(should_stop):
+            raise AudioUnreadable("no sound in it")
+
+        model.act = act
+        answer = client.post("/transcribe/", data={"file": (BytesIO(b"recording"), "a.mp3")})
+        run_job(worker, UUID(answer.json["job_id"]))
+        return answer.json["job_id"]
+
+    return fail
+
+
+def test_ready_says_what_was_checked(client):
+    answer = client.get("/health/ready")
+
+    assert answer.status_code == 200
+    assert set(answer.json["checks"]) == {"database", "schema", "broker", "storage"}
+    assert ReadySchema().validate(answer.json) == {}
+
+
+def test_not_ready_names_what_is_missing(client, services):
+    services.storage.root.parent.mkdir(parents=True, exist_ok=True)
+    services.storage.root.write_text("a file where the folder should be")
+
+    answer = client.get("/health/ready")
+
+    services.storage.root.unlink()
+    assert answer.status_code == 503
+    assert answer.json["code"] == "not_ready"
+    assert answer.json["message"] == "not ready: storage"
+    assert answer.json["details"]["checks"]["storage"]["ok"] is False
+
+
+def test_the_health_page_shows_exactly_what_is_documented(admin, fail_job):
+    fail_job()
+
+    answer = admin.get("/admin/health")
+
+    assert answer.status_code == 200
+    assert set(answer.json) == set(AdminHealthSchema().fields)
+    assert answer.json["unresolved_errors"] == 1
+    assert AdminHealthSchema().validate(answer.json) == {}
+
+
+def test_a_dead_letter_can_be_read_and_retried(client, admin, fail_job, model, worker):
+    job_id = fail_job()
+    (listed,) = admin.get("/admin/errors?resolved=false").json["errors"]
+
+    shown = admin.get(f"/admin/errors/{listed['id']}").json
+    retried = admin.post(f"/admin/errors/{listed['id']}/retry")
+    again = admin.post(f"/admin/errors/{listed['id']}/retry")
+    model.act = lambda should_stop: None
+    run_job(worker, UUID(job_id))
+
+    assert (shown["job_id"], shown["type"]) == (job_id, "audio_unreadable")
+    assert "AudioUnreadable" in shown["stack_trace"]
+    assert shown["attempts"][0]["event"] == "submitted"
+    assert (retried.status_code, retried.json["resolution"]) == (200, "retried")
+    assert (again.status_code, again.json["code"]) == (409, "job_state_conflict")
+    assert client.get(f"/transcribe/{job_id}").json["status"] == "completed"
+
+
+def test_a_dead_letter_can_be_settled_with_a_note_or_without(admin, fail_job):
+    fail_job()
+    fail_job()
+    second, first = admin.get("/admin/errors").json["errors"]
+
+    with_note = admin.post(f"/admin/errors/{first['id']}/resolve", json={"note": "bad disk"})
+    without = admin.post(f"/admin/errors/{second['id']}/resolve")
+
+    assert with_note.json["resolution"] == "bad disk"
+    assert (without.status_code, without.json["resolved"]) == (200, True)
+    assert admin.get("/admin/errors?resolved=false").json["errors"] == []
+
+
+def test_many_are_retried_at_once_with_an_answer_for_each(client, admin, fail_job):
+    job_ids = [fail_job(), fail_job()]
+    letters = admin.get("/admin/errors?type=audio_unreadable").json["errors"]
+
+    answer = admin.post(
+        "/admin/errors/retry", json={"ids": [*(letter["id"] for letter in letters), 2**62]}
+    )
+
+    done = {outcome["job_id"]: outcome["done"] for outcome in answer.json["outcomes"]}
+    assert done == {job_ids[0]: True, job_ids[1]: True, None: False}
+    assert answer.json["outcomes"][-1]["code"] == "error_log_not_found"
+    assert len(client.get("/jobs/?status=pending").json["jobs"]) == 2
+
+
+def test_all_of_a_type_are_settled_at_once(admin, fail_job):
+    fail_job()
+
+    nothing = admin.post("/admin/errors/resolve", json={"type": "out_of_memory"})
+    everything = admin.post("/admin/errors/resolve", json={"type": "audio_unreadable"})
+
+    assert nothing.json["outcomes"] == []
+    assert [outcome["done"] for outcome in everything.json["outcomes"]] == [True]
+
+
+def test_dead_letters_come_in_pages(admin, fail_job):
+    for _ in range(3):
+        fail_job()
+
+    first = admin.get("/admin/errors?limit=2").json
+    second = admin.get(f"/admin/errors?limit=2&cursor={first['next_cursor']}").json
+
+    assert (first["total"], first["has_more"], second["has_more"]) == (3, True, False)
+    assert len({letter["id"] for page in (first, second) for letter in page["errors"]}) == 3
