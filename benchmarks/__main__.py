@@ -1,0 +1,36 @@
+"""Measurements of the whole server: `python -m benchmarks NAME [options]`."""
+
+import click
+
+from benchmarks.cold_start import cold_start
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.latency import latency
+from benchmarks.memory import memory
+from benchmarks.overhead import overhead
+from benchmarks.wer import wer
+from client.errors import ClientError
+from domain.errors import ConfigurationError
+from embedded.packages import PackageFetchFailed
+
+COMMANDS = (wer, overhead, latency, memory, cold_start)
+
+
+@click.group(context_settings={"show_default": True})
+def cli() -> None:
+    """Measure the server. Each command starts one of its own on an empty folder."""
+
+
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; what went wrong is one line and exit code 1."""
+    try:
+        cli(prog_name="benchmarks")
+    except (BenchmarkFailed, ClientError, ConfigurationError, PackageFetchFailed) as error:
+        raise SystemExit(f"benchmarks: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

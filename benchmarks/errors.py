@@ -1,0 +1,2 @@
+class BenchmarkFailed(Exception):
+    """A measurement could not be made; the message says why."""
