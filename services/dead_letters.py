@@ -216,7 +216,7 @@ def _find(session: Session, error_id: int) -> ErrorLog:
 
 def _decode(cursor: str) -> tuple[datetime, int]:
     moment, row_id = split_cursor(cursor)
-    if not row_id.isdigit():
+    if not row_id.isdecimal():
         raise CursorInvalid("this cursor is not one that this server handed out")
     return moment, int(row_id)
 

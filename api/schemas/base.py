@@ -71,11 +71,13 @@ class Moment(fields.DateTime):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         try:
+            text = str(value).strip()
             # A plus sign that a client forgot to encode arrives as a blank.
-            moment = datetime.fromisoformat(str(value).strip().replace(" ", "+"))
-        except ValueError as error:
+            moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError) as error:  # past the years 1 to 9999 in UTC
             raise ValidationError("Not an ISO 8601 date or time.") from error
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def refuse_unknown_option(name: str, known: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """The operator's pages over HTTP, with the real services behind."""
 
+from base64 import urlsafe_b64encode
 from io import BytesIO
 from uuid import UUID
 
@@ -109,6 +110,15 @@ def test_all_of_a_type_are_settled_at_once(admin, fail_job):
 
     assert nothing.json["outcomes"] == []
     assert [outcome["done"] for outcome in everything.json["outcomes"]] == [True]
+
+
+@pytest.mark.parametrize("row_id", ["²", "x", "", "-1", "1.5"])
+def test_a_cursor_that_no_page_gave_is_refused(admin, row_id):
+    forged = urlsafe_b64encode(f"2026-01-01T00:00:00+00:00|{row_id}".encode()).decode()
+
+    answer = admin.get("/admin/errors", query_string={"cursor": forged})
+
+    assert (answer.status_code, answer.json["code"]) == (422, "cursor_invalid")
 
 
 def test_dead_letters_come_in_pages(admin, fail_job):

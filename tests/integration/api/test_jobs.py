@@ -105,6 +105,7 @@ def test_pages_of_the_list_hold_every_job_once(client):
         ("created_from=2020-01-01", 2),
         ("created_to=2020-01-01T00:00:00%2B02:00", 0),
         ("created_to=2020-01-01T00:00:00+02:00", 0),
+        ("created_to=2020-01-01 12:00", 0),
     ],
 )
 def test_the_list_can_be_narrowed(client, query, found):

@@ -30,6 +30,8 @@ def test_every_error_code_has_a_status():
         ("GET", "/jobs/?limit=101", 422, "validation_error"),
         ("GET", "/jobs/?limit=x", 422, "validation_error"),
         ("GET", "/jobs/?created_from=yesterday", 422, "validation_error"),
+        ("GET", "/jobs/?created_from=0001-01-01T00:00:00%2B23:59", 422, "validation_error"),
+        ("GET", "/jobs/?created_to=9999-12-31T23:59:59-23:59", 422, "validation_error"),
         ("GET", "/jobs/?status=done", 422, "option_invalid"),
         ("GET", "/jobs/?model_size=huge", 422, "option_invalid"),
         ("GET", "/jobs/?lmit=5", 422, "option_invalid"),
