@@ -6,7 +6,7 @@ process maps the converted file: its pages live in the page cache, once for all 
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import torch
 import whisper
 from torch import nn
-from whisper.model import AudioEncoder, ModelDimensions, TextDecoder, Whisper
+from torch.overrides import TorchFunctionMode
+from whisper.model import ModelDimensions, Whisper
 
 from engines.weights.catalog import official_weights
 
@@ -29,6 +30,16 @@ FLOAT32_PARTS = (
     ".ln_post.",
     ".positional_embedding",
 )
+
+INITIALISERS = {
+    nn.init.kaiming_uniform_,
+    nn.init.uniform_,
+    nn.init.normal_,
+    nn.init.ones_,
+    nn.init.zeros_,
+    torch.Tensor.uniform_,
+    torch.Tensor.normal_,
+}
 
 
 def dtype_for(device: str) -> torch.dtype:
@@ -90,28 +101,30 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     return content
 
 
+class _WithoutInit(TorchFunctionMode):
+    """Leaves new parameters as they were allocated: pages that nobody touched take no memory.
+
+    The meta device would do as well, but its first use imports a symbolic algebra system:
+    1.3 s and 70 MB in every process.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in INITIALISERS:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def _assemble(dims: dict[str, int], weights: dict[str, torch.Tensor]) -> Whisper:
-    """Build the modules without memory of their own and hang the mapped tensors in."""
+    """Build the modules without filling them and hang the mapped tensors in."""
     shape = ModelDimensions(**dims)
-    # Not Whisper(shape): it makes a sparse buffer, which the meta device cannot hold.
-    model = Whisper.__new__(Whisper)
-    nn.Module.__init__(model)
-    model.dims = shape
-    with torch.device("meta"):
-        model.encoder = AudioEncoder(
-            shape.n_mels,
-            shape.n_audio_ctx,
-            shape.n_audio_state,
-            shape.n_audio_head,
-            shape.n_audio_layer,
-        )
-        model.decoder = TextDecoder(
-            shape.n_vocab,
-            shape.n_text_ctx,
-            shape.n_text_state,
-            shape.n_text_head,
-            shape.n_text_layer,
-        )
+    with _WithoutInit():
+        model = Whisper(shape)
     model.load_state_dict(weights, assign=True)
     # Not part of a checkpoint: position i may not look at what comes after it.
     hidden = torch.full((shape.n_text_ctx, shape.n_text_ctx), float("-inf")).triu_(1)

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+
+from domain.errors import Stopped
+from domain.options import TranscriptionOptions
+from engines.base import SAMPLE_RATE_HZ
+from engines.fake import FakeLoader
+from tests.real_models import real_loader, two_cities
+
+SILENCE = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
+
+
+def transcribe(engine, audio, should_stop=lambda: False, on_progress=lambda _: None, **options):
+    wanted = TranscriptionOptions("tiny", temperature=0.0, **options)
+    return engine.transcribe(audio, wanted, on_progress=on_progress, should_stop=should_stop)
+
+
+class EngineContract:
+    """What every engine must do. Subclasses provide the `loader` fixture."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls, loader):
+        engine = loader.load("tiny", "cpu")
+        yield engine
+        loader.unload(engine)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def heard(cls, engine):
+        """33 s of speech with words, and the shares of progress on the way."""
+        shares = []
+        transcript = transcribe(
+            engine, two_cities(), on_progress=shares.append, word_timestamps=True
+        )
+        return transcript, shares
+
+    def test_the_loader_names_a_device_that_it_can_load_on(self, loader):
+        devices = loader.devices()
+
+        assert devices[-1] == "cpu"
+
+    def test_an_engine_says_what_it_is_and_how_much_memory_it_takes(self, loader, engine):
+        info = engine.info
+
+        assert (info.model_size, info.device) == ("tiny", "cpu")
+        assert info.memory_mb == pytest.approx(loader.estimate_mb("tiny", "cpu"), rel=0.1)
+
+    def test_a_transcript_says_who_made_it(self, heard, loader):
+        transcript, _ = heard
+
+        assert transcript.engine == loader.name
+        assert (transcript.model_requested, transcript.model_used) == ("tiny", "tiny")
+        assert transcript.device == "cpu"
+        assert transcript.duration_s == 33.0
+
+    def test_segments_are_numbered_in_order_and_lie_within_the_recording(self, heard):
+        transcript, _ = heard
+
+        starts = [segment.start for segment in transcript.segments]
+
+        assert [s.id for s in transcript.segments] == list(range(len(transcript.segments)))
+        assert starts == sorted(starts)
+        assert all(0 <= s.start < s.end <= 34 for s in transcript.segments)
+        assert transcript.text
+
+    def test_words_are_within_their_segments_and_carry_probabilities(self, heard):
+        transcript, _ = heard
+
+        for segment in transcript.segments:
+            assert segment.words
+            assert segment.words[0].start >= segment.start - 0.01
+            assert segment.words[-1].end <= segment.end + 0.01
+            assert all(0 <= word.probability <= 1 for word in segment.words)
+
+    def test_progress_rises_to_one(self, heard):
+        _, shares = heard
+
+        assert len(shares) >= 2
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+
+    def test_a_detected_language_has_a_probability(self, heard):
+        transcript, _ = heard
+
+        assert transcript.language == "en"
+        assert 0.5 < transcript.language_probability <= 1
+
+    def test_a_chosen_language_has_none(self, engine):
+        transcript = transcribe(engine, two_cities()[: 5 * SAMPLE_RATE_HZ], language="en")
+
+        assert transcript.language == "en"
+        assert transcript.language_probability is None
+
+    def test_words_that_nobody_asked_for_are_unknown(self, engine):
+        transcript = transcribe(engine, two_cities()[: 5 * SAMPLE_RATE_HZ])
+
+        assert {segment.words for segment in transcript.segments} == {None}
+
+    def test_the_same_recording_gives_the_same_transcript(self, engine):
+        audio = two_cities()[: 5 * SAMPLE_RATE_HZ]
+
+        first, second = transcribe(engine, audio), transcribe(engine, audio)
+
+        assert first.segments == second.segments
+
+    def test_silence_gives_no_words_and_a_warning(self, engine):
+        transcript = transcribe(engine, SILENCE)
+
+        assert transcript.text == ""
+        assert [warning.code for warning in transcript.warnings] == ["silent_audio"]
+        assert transcript.language_probability is None
+
+    def test_a_recording_of_a_few_milliseconds_gives_no_words_and_a_warning(self, engine):
+        transcript = transcribe(engine, np.full(50, 0.1, np.float32))
+
+        assert [warning.code for warning in transcript.warnings] == ["audio_too_short"]
+        assert transcript.duration_s == 50 / SAMPLE_RATE_HZ
+
+    def test_a_stop_asked_before_the_start_hears_nothing(self, engine):
+        shares = []
+
+        with pytest.raises(Stopped):
+            transcribe(engine, two_cities(), lambda: True, shares.append)
+
+        assert shares == []
+
+    def test_a_stop_between_windows_ends_the_work(self, engine):
+        shares = []
+
+        with pytest.raises(Stopped):
+            transcribe(engine, two_cities(), lambda: bool(shares), shares.append)
+
+        assert len(shares) == 1
+
+    def test_a_stopped_engine_can_be_used_again(self, engine):
+        with pytest.raises(Stopped):
+            transcribe(engine, two_cities(), lambda: True)
+
+        transcript = transcribe(engine, two_cities()[: 5 * SAMPLE_RATE_HZ])
+
+        assert transcript.text
+
+
+class TestFakeEngine(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def loader(cls):
+        return FakeLoader()
+
+
+class TestOpenAIWhisperEngine(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def loader(cls):
+        return real_loader("tiny")

@@ -1,0 +1,54 @@
+"""Our loop over the windows against openai-whisper's `transcribe`, on real speech."""
+
+import pytest
+import torch
+import whisper
+
+from domain.options import TranscriptionOptions
+from engines.base import SAMPLE_RATE_HZ
+from engines.openai_whisper import SAMPLING_SEED
+from tests.real_models import MODEL_DIR, real_loader, two_cities
+
+CASES = {  # options, and how many seconds of the recording
+    "as it comes": ({}, 33),
+    "words": ({"word_timestamps": True}, 33),
+    "beams and a prompt": ({"beam_size": 2, "initial_prompt": "Doctor Manette"}, 10),
+    "translation of a named language": ({"task": "translate", "language": "de"}, 5),
+    "sampling": ({"temperature": 0.8}, 5),
+}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    loader = real_loader("tiny")
+    engine = loader.load("tiny", "cpu")
+    yield engine
+    loader.unload(engine)
+
+
+@pytest.fixture(scope="module")
+def whisper_model(engine):
+    model = whisper.load_model(str(MODEL_DIR / "tiny.pt"), device="cpu")
+    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
+    return model
+
+
+@pytest.mark.parametrize(("options", "length_s"), CASES.values(), ids=CASES)
+def test_the_transcript_is_whispers_token_for_token(engine, whisper_model, options, length_s):
+    audio = two_cities()[: length_s * SAMPLE_RATE_HZ]
+
+    ours = engine.transcribe(
+        audio,
+        TranscriptionOptions("tiny", **options),
+        on_progress=lambda _: None,
+        should_stop=lambda: False,
+    )
+    torch.manual_seed(SAMPLING_SEED)
+    theirs = whisper.transcribe(whisper_model, audio, fp16=False, best_of=5, **options)
+
+    assert [list(s.tokens) for s in ours.segments] == [s["tokens"] for s in theirs["segments"]]
+    assert [(s.start, s.end, s.seek) for s in ours.segments] == [
+        (s["start"], s["end"], s["seek"]) for s in theirs["segments"]
+    ]
+    assert ours.language == theirs["language"]
+    assert ours.text == theirs["text"].strip()

@@ -1,0 +1,87 @@
+"""The out-of-memory ladder with real models: base falls back to tiny."""
+
+import pytest
+
+from domain.errors import OutOfMemory
+from domain.options import TranscriptionOptions
+from engines.out_of_memory import guard_memory
+from model_pool import ModelPool, acquire_model
+from tests.real_models import real_loader, two_cities
+
+OPTIONS = TranscriptionOptions("base", language="en", temperature=0.0)
+
+
+def run_out(*_):
+    raise MemoryError
+
+
+class TightLoader:
+    """The real loader on a machine where base does not fit, at load or after one window."""
+
+    name = "openai_whisper"
+
+    def __init__(self, stage):
+        self._real = real_loader("base", "tiny")
+        self._stage = stage
+        self.devices = self._real.devices
+        self.unload = self._real.unload
+        self.estimate_mb = self._real.estimate_mb
+        self.is_present = self._real.is_present
+
+    def load(self, model_size, device):
+        if model_size == "base" and self._stage == "load":
+            guard_memory(run_out, model_size=model_size, device=device)
+        engine = self._real.load(model_size, device)
+        if model_size == "base":
+            self._fill_memory_after_one_window(engine)
+        return engine
+
+    def _fill_memory_after_one_window(self, engine):
+        windows = []
+
+        def count(*_):
+            windows.append(1)
+            if len(windows) > 1:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+        engine.model.encoder.register_forward_pre_hook(count)
+
+
+@pytest.fixture(scope="module")
+def tiny_text():
+    """What tiny alone makes of the recording."""
+    loader = real_loader("tiny")
+    engine = loader.load("tiny", "cpu")
+    transcript = engine.transcribe(
+        two_cities(), OPTIONS, on_progress=lambda _: None, should_stop=lambda: False
+    )
+    loader.unload(engine)
+    return transcript.text
+
+
+@pytest.mark.parametrize("stage", ["load", "decode"])
+def test_base_falls_back_to_tiny_and_the_transcript_says_so(stage, tiny_text):
+    pool = ModelPool(TightLoader(stage))
+
+    with acquire_model("base", 30, pool=pool) as model:
+        transcript = model.transcribe(two_cities(), OPTIONS)
+
+    assert transcript.text == tiny_text
+    assert (transcript.model_requested, transcript.model_used) == ("base", "tiny")
+    [fallback] = transcript.fallbacks
+    assert (fallback.rung, fallback.stage) == ("smaller_model", stage)
+    assert "not enough memory on cpu for base" in fallback.reason
+    assert pool.get_stats()["models_by_size"] == {"tiny": 1}
+
+
+@pytest.mark.parametrize("stage", ["load", "decode"])
+def test_a_job_that_forbids_it_ends_with_out_of_memory(stage):
+    pool = ModelPool(TightLoader(stage))
+
+    with (
+        pytest.raises(OutOfMemory),
+        acquire_model("base", 30, allow_downgrade=False, pool=pool) as m,
+    ):
+        m.transcribe(two_cities(), OPTIONS)
+
+    assert pool.get_stats()["total_loaded"] == 0

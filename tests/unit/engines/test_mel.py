@@ -1,0 +1,32 @@
+import numpy as np
+import torch
+from whisper.audio import N_SAMPLES, log_mel_spectrogram
+
+from engines.mel import log_mel
+
+RECORDING = np.random.default_rng(7).normal(0, 0.1, 37_013).astype(np.float32)
+
+
+def test_the_spectrogram_is_whispers_bit_for_bit():
+    expected = log_mel_spectrogram(RECORDING, 80, padding=N_SAMPLES)
+
+    mel = log_mel(RECORDING, 80)
+
+    assert torch.equal(mel, expected)
+
+
+def test_pieces_join_without_a_seam():
+    whole = log_mel(RECORDING, 80)
+
+    pieces = log_mel(RECORDING, 80, piece_frames=50)
+
+    assert torch.allclose(pieces, whole, atol=1e-5)
+
+
+def test_a_recording_that_cannot_be_written_to_is_read_without_a_complaint(recwarn):
+    frozen = RECORDING.copy()
+    frozen.setflags(write=False)
+
+    log_mel(frozen, 80)
+
+    assert not recwarn.list
