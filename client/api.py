@@ -1,65 +1,25 @@
 """The HTTP calls. One `Server` per run, shared by all files."""
 
-import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from client.answers import NOTHING_ACCEPTED, TRY_AGAIN, check_answer, json_object, reason_of
 from client.contract import Job, JobPage, job_from_json, page_from_json
-from client.errors import InputChanged, ServerBroken, ServerUnreachable, SubmitUncertain
+from client.errors import ServerBroken, ServerUnreachable, SubmitUncertain
 from client.patience import Patience, TroubleMayPass
+from client.upload import PROBE_TIMEOUT_S, Upload, put_recording
 
-UPLOAD_BLOCK_BYTES = 256 * 1024
 CONNECT_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 60.0  # no byte moved either way
-PROBE_TIMEOUT_S = 300.0  # the server stores and probes the file before it answers
 BROKEN_UPLOADS = 3  # a server that hangs up on each of so many uploads means it
 CANCEL_TIMEOUT_S = 5.0
 
 Params = Mapping[str, str]
-
-
-@dataclass
-class Upload:
-    """One recording to be sent: an open stream of exactly `size_bytes`."""
-
-    stream: BinaryIO
-    size_bytes: int
-    filename: str
-    content_type: str
-    on_sent: Callable[[int], None]  # called with the bytes sent so far
-    sent_bytes: int = 0
-
-    @property
-    def is_sent(self) -> bool:
-        """True once the last byte was handed to the network."""
-        return self.sent_bytes >= self.size_bytes
-
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """The stream from its start, block by block. Raises InputChanged if it is cut short."""
-        self.stream.seek(0)
-        self.sent_bytes = 0
-        self.on_sent(0)
-        handed = 0
-        while handed < self.size_bytes:
-            wanted = min(UPLOAD_BLOCK_BYTES, self.size_bytes - handed)
-            block = await asyncio.to_thread(self.stream.read, wanted)
-            if not block:
-                raise InputChanged(
-                    f"{self.filename} became shorter while it was sent: "
-                    f"{handed} of {self.size_bytes} bytes read"
-                )
-            yield block
-            # Asked for the next block: this one has left.
-            handed += len(block)
-            self.sent_bytes = handed
-            self.on_sent(handed)
 
 
 class Server:
@@ -71,15 +31,25 @@ class Server:
         headers = {"User-Agent": "scriptorium-client"}
         if key:
             headers["X-API-Key"] = key
+        # Reading the certificates takes longer than most requests, and http:// needs none.
+        verify = self.address.startswith("https:")
+        # A proxy from the environment would look for 127.0.0.1 on its own machine.
+        trust_env = not is_loopback(self.address)
         self._http = httpx.AsyncClient(
             base_url=self.address,
             headers=headers,
-            timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
+            timeout=_timeout(STALL_TIMEOUT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            # Reading the certificates takes longer than most requests, and http:// needs none.
-            verify=self.address.startswith("https:"),
-            # A proxy from the environment would look for 127.0.0.1 on its own machine.
-            trust_env=not is_loopback(self.address),
+            verify=verify,
+            trust_env=trust_env,
+        )
+        self._uploads = httpx.Client(
+            base_url=self.address,
+            headers=headers,
+            timeout=_timeout(PROBE_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=None),
+            verify=verify,
+            trust_env=trust_env,
         )
 
     async def __aenter__(self) -> Self:
@@ -92,6 +62,7 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         await self._http.aclose()
+        self._uploads.close()
 
     async def submit(self, upload: Upload, options: Params) -> Job:
         """Send a recording; the job as accepted. Sent again only when nothing was accepted.
@@ -124,18 +95,7 @@ class Server:
         return await self._patience.call(send_once)
 
     async def _put(self, upload: Upload, options: Params) -> Job:
-        answer = await self._http.put(
-            "transcribe/",
-            params={"filename": upload.filename, **options},
-            content=upload.blocks(),
-            headers={
-                "Content-Length": str(upload.size_bytes),
-                "Content-Type": upload.content_type,
-            },
-            timeout=httpx.Timeout(
-                STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=PROBE_TIMEOUT_S, pool=None
-            ),
-        )
+        answer = await put_recording(self._uploads, upload, options)
         if answer.status_code in TRY_AGAIN - NOTHING_ACCEPTED:
             raise SubmitUncertain(
                 f"a proxy answered HTTP {answer.status_code}: "
@@ -194,11 +154,16 @@ class Server:
         return await self._patience.call(ask)
 
     async def _send(self, method: str, path: str, params: Params, read_s: float) -> httpx.Response:
-        timeout = httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=read_s, pool=None)
         try:
-            return await self._http.request(method, path, params=dict(params), timeout=timeout)
+            return await self._http.request(
+                method, path, params=dict(params), timeout=_timeout(read_s)
+            )
         except httpx.TransportError as error:
             raise TroubleMayPass(reason_of(error, self.address)) from error
+
+
+def _timeout(read_s: float) -> httpx.Timeout:
+    return httpx.Timeout(STALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=read_s, pool=None)
 
 
 def normal_address(address: str) -> str:

@@ -24,7 +24,7 @@ LINE_COUNT = click.IntRange(1, 10)
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all done, 1 a job failed, 2 usage, 3 server not reachable, "
-    "4 refused by the server, 130 interrupted.",
+    "4 refused by the server, 130 or 143 interrupted.",
 )
 def cli() -> None:
     """Send recordings to a Scriptorium server and bring the transcripts home."""
@@ -71,7 +71,7 @@ def run(work: Coroutine[Any, Any, int]) -> None:
     click.get_current_context().exit(code)
 
 
-@cli.command("transcribe")
+@cli.command("transcribe", short_help="Send recordings, watch, fetch the transcripts.")
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
 @with_connection
 @click.option("--model", metavar="SIZE", help="Such as tiny, base, small, large-v3, turbo.")

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from client.api import Server, Upload
+from client.api import Server
 from client.contract import Job
 from client.errors import ClientError, InputChanged, JobNotCompleted, ServerUnreachable
 from client.files import Input, stream_size
 from client.progress import Display
 from client.track import Track
+from client.upload import Upload
 
 LONG_POLL_S = 20.0
 # Each held poll occupies a thread of the server, and other people wait there too.

@@ -73,7 +73,7 @@ class Track:
     def time_left_s(self, now: float) -> float | None:
         """Seconds until the upload or the job is done, None while unknown."""
         if self.job is None:
-            rate = self.upload_rate(now)
+            rate = self.upload_rate(now) if self.sent_bytes < self.size_bytes else None
             return (self.size_bytes - self.sent_bytes) / rate if rate else None
         if not self.is_running or self.job.time_left_s is None:
             return None

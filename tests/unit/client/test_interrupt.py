@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,21 @@ def test_an_upload_accepted_while_leaving_is_cancelled_too(toy, start_client, re
     assert process.returncode == 130
     assert toy.cancelled == list(toy.jobs)
     assert "1 job cancelled" in err
+
+
+def test_an_upload_that_is_stuck_does_not_hold_up_leaving(start_client, recordings):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        large = recordings("a.mp3", content=b"x" * 30_000_000)
+        process = start_client("transcribe", "--server", address, *large)
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+
+    assert process.returncode == 130
 
 
 def test_standard_input_is_sent_under_the_name_given(toy, start_client):

@@ -65,6 +65,7 @@ def test_a_complete_upload_is_being_checked():
     track.note_sent(10, now=9.0)
 
     assert track.state_words() == "checking"
+    assert track.time_left_s(10.0) is None
 
 
 def test_an_empty_file_has_no_share():

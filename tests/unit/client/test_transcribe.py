@@ -238,15 +238,17 @@ def test_an_upload_that_breaks_half_way_is_sent_again(toy, client, recordings):
     assert len(toy.jobs) == 1
 
 
-def test_a_refusal_in_the_middle_of_an_upload_is_understood(toy, client, recordings):
+@pytest.mark.parametrize("is_patient", [True, False], ids=["server reads on", "server hangs up"])
+def test_a_refusal_in_the_middle_of_an_upload_is_understood(toy, client, recordings, is_patient):
     large = b"x" * 30_000_000
     refusal = error("upload_too_large", "at most 1 MB")
-    toy.script("PUT", "/transcribe/", 413, refusal, reads_body=False, lingers=True)
+    toy.script("PUT", "/transcribe/", 413, refusal, reads_body=False, lingers=is_patient)
 
     outcome = client("transcribe", *recordings("talk.mp3", content=large))
 
     assert outcome.code == 4
     assert "at most 1 MB (upload_too_large)" in outcome.err
+    assert len(toy.seen("PUT")) == 1
 
 
 def test_polling_survives_lost_connections_and_502_and_503(toy, client, recordings):
