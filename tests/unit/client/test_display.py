@@ -118,7 +118,7 @@ def test_finished_files_leave_a_line_and_are_counted(live):
     display.fail(second, JobNotCompleted("no sound"))
 
     text = display._console.file.getvalue()
-    assert "✓ a.mp3  1:00 of audio in 0:10 (6.0x), base, en → out/a.txt" in text
+    assert "✓ a.mp3  1:00 of audio in 10.0 s (6.0x), base, en → out/a.txt" in text
     assert "error: b.mp3: no sound" in text
     assert "1 of 3 done, 1 failed" in shown(display, terminal())[-1]
 

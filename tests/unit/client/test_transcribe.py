@@ -14,7 +14,7 @@ def test_the_transcript_of_one_file_goes_to_standard_output_alone(toy, client, r
     assert (outcome.code, outcome.out) == (0, "Good morning.\n")
     assert "talk.mp3: queued" in outcome.err
     assert "talk.mp3: transcribing 50%, 0:05 left" in outcome.err
-    assert "talk.mp3: 1:00 of audio in 0:10 (6.0x), base, en" in outcome.err
+    assert "talk.mp3: 1:00 of audio in 10.0 s (6.0x), base, en" in outcome.err
 
 
 def test_the_whole_file_arrives_in_one_put_with_its_length(toy, client, recordings):
