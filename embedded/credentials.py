@@ -67,3 +67,9 @@ def write_private(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.replace(path)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder of mode 0700, or give one that exists this mode."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)

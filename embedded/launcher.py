@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from config import Settings, load_settings
 from domain.errors import ConfigurationError
 from embedded import plan
-from embedded.credentials import Credentials, load_credentials
+from embedded.credentials import Credentials, load_credentials, make_private_folder
 from embedded.errors import ServiceFailed, StopRequested
 from embedded.notice import ready_notice
 from embedded.output import PrefixedPrinter
@@ -73,7 +73,7 @@ def open_printer(log: Path | None) -> Iterator[PrefixedPrinter]:
     if log is None:
         yield PrefixedPrinter(sys.stdout, plan.NAMES, colour=sys.stdout.isatty())
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log.parent)
     with log.open("w") as stream:
         yield PrefixedPrinter(stream, plan.NAMES, colour=False)
 

@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2 import sql
 
 from domain.errors import ConfigurationError
+from embedded.credentials import make_private_folder
 from embedded.errors import ServiceFailed
 from embedded.ports import LOOPBACK
 from embedded.privileges import BARE_ENVIRONMENT, Identity, choose_identity
@@ -100,8 +101,7 @@ def make_cluster(binaries: Path, folder: Path, password: str, *, is_durable: boo
     draft = folder.with_name(f"{folder.name}.new")
     if draft.exists():  # of a first start that was cut off
         shutil.rmtree(draft)
-    draft.mkdir(parents=True)
-    draft.chmod(0o700)
+    make_private_folder(draft)
     run_initdb(choose_identity(binaries, draft), binaries, draft, password)
     if is_durable:
         sync_disk(draft)

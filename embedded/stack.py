@@ -10,7 +10,7 @@ from subprocess import Popen
 from typing import NamedTuple
 
 from domain.errors import ConfigurationError
-from embedded.credentials import load_credentials
+from embedded.credentials import load_credentials, make_private_folder
 from embedded.errors import ServiceFailed
 from embedded.ports import remembered_port
 from embedded.postgres import ensure_database, postgres_url, prepare_postgres
@@ -103,7 +103,7 @@ def ports_path(data_dir: Path) -> Path:
 def run_service(service: Service, data_dir: Path) -> Iterator[tuple[Popen[bytes], Path]]:
     """Run one service with its output in `<data_dir>/logs`; ready on entry, gone on leaving."""
     log_path = data_dir / "logs" / f"{service.name}.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(log_path.parent)
     with log_path.open("wb") as log:
         process = spawn(
             service.argv,

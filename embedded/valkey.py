@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 
 from domain.errors import ConfigurationError
-from embedded.credentials import write_private
+from embedded.credentials import make_private_folder, write_private
 from embedded.ports import LOOPBACK
 from embedded.privileges import BARE_ENVIRONMENT
 from embedded.service import Service
@@ -33,8 +33,7 @@ def prepare_valkey(data_dir: Path, *, port: int, password: str) -> Service:
     """Write the configuration and return how to run Valkey on loopback `port`."""
     program = find_valkey()
     folder = (data_dir / "valkey").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    make_private_folder(folder)
     config = folder / "valkey.conf"
     # A file and not the command line: everyone on the machine may read that.
     write_private(config, configuration(folder, port, password))
