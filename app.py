@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from api.body import drain_refused_body
 from api.current import EXTENSION
 from api.errors import handle_own_error, handle_unexpected_error
 from api.openapi import install_api
@@ -30,6 +31,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.extensions[EXTENSION] = services
     install_request_log(app)
     install_api(app)
+    app.after_request(drain_refused_body)
     app.register_error_handler(ScriptoriumError, handle_own_error)
     app.register_error_handler(Exception, handle_unexpected_error)
     app.teardown_request(discard_uploads)

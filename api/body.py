@@ -1,13 +1,18 @@
 """Request bodies, read once and to the end."""
 
+import logging
 from collections.abc import Iterator
+from http import HTTPStatus
 
-from flask import Request
+from flask import Request, Response, request
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from domain.errors import UploadInterrupted, UploadTooLarge
 
+logger = logging.getLogger(__name__)
+
 CHUNK_BYTES = 256 * 1024
+MAX_DRAIN_BYTES = 16 * 1024 * 1024
 
 
 def limit_body(request: Request, max_bytes: int) -> None:
@@ -42,6 +47,29 @@ def read_body(request: Request, max_bytes: int) -> Iterator[bytes]:
         raise UploadInterrupted(
             "the upload ended early", received_bytes=received, announced_bytes=announced
         )
+
+
+def drain_refused_body(response: Response) -> Response:
+    """Read what is left of a small body that was refused before its end.
+
+    Otherwise the server closes the connection, and a client that keeps it for its next
+    request meets a reset there instead of an answer.
+    """
+    announced = request.content_length or 0
+    is_bounded = request.environ.get("wsgi.input_terminated") and announced <= MAX_DRAIN_BYTES
+    # A 413 is given so that the body need not be sent: waiting for it would be absurd.
+    is_refused = (
+        response.status_code >= HTTPStatus.BAD_REQUEST
+        and response.status_code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    )
+    if is_refused and announced and is_bounded:
+        stream = request.environ["wsgi.input"]
+        try:
+            while stream.read(CHUNK_BYTES):
+                pass
+        except Exception as error:  # noqa: BLE001 - each server has its own errors for a client gone
+            logger.debug("body_not_drained", extra={"reason": type(error).__name__})
+    return response
 
 
 def too_large(max_bytes: int) -> UploadTooLarge:

@@ -91,7 +91,6 @@ def _decode(services: WorkerServices, claim: Claim, heart: Heartbeat) -> Decoded
             path,
             max_duration_s=maximum_s,
             timeout_s=DECODE_BASE_S + DECODE_SHARE * length_s,
-            expected_s=claim.duration_s,
             should_stop=heart.should_stop,
         )
 
