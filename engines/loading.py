@@ -7,7 +7,7 @@ process maps the converted file: its pages live in the page cache, once for all 
 import fcntl
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,19 @@ def _mapped_checkpoint(
         logger.warning(
             "weights_not_shared", extra={"model_size": model_size, "reason": str(error)[:200]}
         )
-        target.unlink(missing_ok=True)  # damaged or unfinished: the next load converts again
+        for leftover in (target, _unfinished(target)):
+            with suppress(OSError):  # a folder that cannot be written to is one of the reasons
+                leftover.unlink()  # damaged or unfinished: the next load converts again
         return _converted(_read(official, mapped=False), dtype)
 
 
 def _convert(official: Path, target: Path, dtype: torch.dtype) -> None:
-    unfinished = target.with_suffix(".part")
-    torch.save(_converted(_read(official, mapped=False), dtype), unfinished)
-    unfinished.replace(target)  # atomic: a reader sees all of it or nothing
+    torch.save(_converted(_read(official, mapped=False), dtype), _unfinished(target))
+    _unfinished(target).replace(target)  # atomic: a reader sees all of it or nothing
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_suffix(".part")
 
 
 def _converted(checkpoint: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:

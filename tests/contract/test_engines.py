@@ -154,3 +154,16 @@ class TestOpenAIWhisperEngine(EngineContract):
     @classmethod
     def loader(cls):
         return real_loader("tiny")
+
+    def test_a_stop_inside_a_window_does_not_wait_for_its_end(self, engine):
+        shares, asked = [], []
+
+        def stop_at_the_second_question():
+            asked.append(1)
+            return len(asked) > 1
+
+        with pytest.raises(Stopped):
+            transcribe(engine, two_cities(), stop_at_the_second_question, shares.append)
+
+        assert shares == []
+        assert not engine.model.decoder._forward_pre_hooks  # it asks no more
