@@ -103,8 +103,9 @@ class Launcher:
         started_at = time.monotonic()
         credentials = load_credentials(self.data_dir)
         with self._supervisor.signals_handled():
-            stores = self._start_stores(credentials)
+            stores = prepare_stores(self._settings, self.data_dir, credentials)
             settings = self._complete(stores, credentials)
+            self._start_stores(stores)
             environment = child_environment(**environment_of(settings))
             if checks_weights and settings.whisper_engine != "fake":
                 self._fetch_weights(settings.model_size, environment)
@@ -114,13 +115,11 @@ class Launcher:
             self.say(f"ready after {time.monotonic() - started_at:.1f} s")
             self._serve(settings, credentials)
 
-    def _start_stores(self, credentials: Credentials) -> Stores:
-        stores = prepare_stores(self._settings, self.data_dir, credentials)
+    def _start_stores(self, stores: Stores) -> None:
         for service in stores.services:
             self.say(f"starting {service.name}")
             self._supervisor.start_and_wait(service)
         stores.check_and_complete()
-        return stores
 
     def _complete(self, stores: Stores, credentials: Credentials) -> Settings:
         """The settings as the other processes see them, checked."""

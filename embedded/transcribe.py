@@ -23,21 +23,31 @@ EXIT_INTERRUPTED = 130  # as shells count: 128 + SIGINT
 def main(arguments: Sequence[str]) -> int:
     """Transcribe one recording: `[FILE] [options of the client]`. Returns the exit code."""
     has_file = bool(arguments) and not arguments[0].startswith("-")
-    options = [word for word in arguments[1 if has_file else 0 :] if word]
+    file = arguments[0] if has_file else ""
     try:
-        settings = read_settings()
-        if settings.whisper_engine != "fake" and not names_server(options):
-            run_step("scripts.models", "ensure", wanted_model(options) or settings.model_size)
-        file = arguments[0] if has_file and arguments[0] else fetch_sample()
-        if names_server(options):
-            return run_client([file, *options])
-        with running_server(settings) as url:
-            return run_client(["--server", url, file, *options])
+        return transcribe(file, [word for word in arguments[1 if has_file else 0 :] if word])
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (ConfigurationError, ServiceFailed) as error:
         print(f"scriptorium: {error.message}", file=sys.stderr)
         return 1
+
+
+def transcribe(file: str, options: Sequence[str]) -> int:
+    """Get what is missing, have a server, run the client. An empty `file` means the sample.
+
+    Returns the client's exit code. Raises ConfigurationError or ServiceFailed.
+    """
+    if file and not Path(file).exists():
+        raise ConfigurationError(f"{file}: no such file")
+    file = file or fetch_sample()
+    if names_server(options):
+        return run_client([file, *options])
+    settings = read_settings()
+    if settings.whisper_engine != "fake":
+        run_step("scripts.models", "ensure", wanted_model(options) or settings.model_size)
+    with running_server(settings) as url:
+        return run_client(["--server", url, file, *options])
 
 
 def names_server(options: Sequence[str]) -> bool:
