@@ -10,7 +10,7 @@ from api.request_log import install_request_log
 from api.uploads import discard_uploads
 from config import Settings, load_settings
 from domain.errors import ScriptoriumError
-from services.context import Services, build_web_services
+from services.context import Services, build_services
 from services.log_context import configure_logging
 
 MAX_PLAIN_BODY_BYTES = 1024 * 1024  # uploads raise this for themselves
@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     if services is None:
         settings = settings or load_settings()
         configure_logging(settings.log_level, settings.log_format)
-        services = build_web_services(settings)
+        services = build_services(settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_PLAIN_BODY_BYTES
     app.url_map.strict_slashes = False

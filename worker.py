@@ -7,9 +7,11 @@ window they are in.
 
 import logging
 import signal
+import warnings
 from types import FrameType
 
 import click
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
 from celery_app import celery_app
@@ -39,11 +41,16 @@ def run_worker(concurrency: int | None, queues: str | None) -> None:
     settings = get_settings()
     preload_engine(settings)
     consumed = queues.split(",") if queues else list(settings.queues)
+    slots = concurrency or settings.celery_worker_concurrency
+    # The warning is about pickled messages from strangers; ours are JSON, and nothing else is read.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    logger.info("worker_starts", extra={"queues": ",".join(consumed), "concurrency": slots})
     celery_app.worker_main(
         [
+            "--quiet",  # without Celery's banner
             "worker",
             "--pool=prefork",
-            f"--concurrency={concurrency or settings.celery_worker_concurrency}",
+            f"--concurrency={slots}",
             f"--queues={','.join(consumed)}",
             "--without-mingle",
             "--without-gossip",

@@ -15,6 +15,7 @@ from audio.probe import AudioProbe, probe
 from config import Settings
 from database import get_db_session
 from domain.retry import RetryPolicy
+from services.broker import queue_depths
 from services.dispatch import publish
 from storage.base import Storage
 from storage.local import LocalStorage
@@ -31,6 +32,7 @@ class Services:
     storage: Storage
     publish: Callable[[UUID, str], None]
     probe: Callable[[Path], AudioProbe]
+    queue_depths: Callable[[], dict[str, int] | None]
 
     @property
     def lease(self) -> timedelta:
@@ -60,7 +62,5 @@ def build_services(settings: Settings) -> Services:
             ffmpeg=find_ffmpeg(settings.ffmpeg_bin),
             timeout_s=settings.probe_timeout_s,
         ),
+        queue_depths=partial(queue_depths, settings),
     )
-
-
-build_web_services = build_services

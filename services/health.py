@@ -11,22 +11,19 @@ from typing import Any
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from redis import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from config import CONSUMED_QUEUES, QUEUE_DLQ
 from database import check_db_connection, get_db_stats
 from domain.errors import DatabaseUnavailable, StorageError
 from domain.lifecycle import JobStatus
 from models import ErrorLog, JobEvent, TranscriptionJob, WorkerProcess
+from services.broker import is_broker_up
 from services.context import Services
 from services.liveness import GONE_AFTER_S
 
 logger = logging.getLogger(__name__)
 
-BROKER_TIMEOUT_S = 2.0
 COUNTERS = ("hits", "misses", "evictions", "oom_fallbacks", "total_loaded")
 
 
@@ -41,12 +38,12 @@ class ReadyReport:
 def check_ready(services: Services) -> ReadyReport:
     """Check database, schema, broker and storage.
 
-    A submission is taken even while the broker is away, but nothing would run.
+    Without the broker it is not ready: submissions are still taken, but nothing would run.
     """
     checks = {
         "database": _check("the database does not answer", is_ok=check_db_connection()),
         "schema": _check_schema(services),
-        "broker": _check("the broker does not answer", is_ok=_is_broker_up(services)),
+        "broker": _check("the broker does not answer", is_ok=is_broker_up(services.settings)),
         "storage": _check_storage(services),
     }
     return ReadyReport(all(check["ok"] for check in checks.values()), checks)
@@ -63,7 +60,7 @@ def admin_health(services: Services) -> dict[str, Any]:
         "status": "healthy" if ready.is_ready and workers["seen"] else "degraded",
         "checks": ready.checks,
         "database": get_db_stats(),
-        "queues": {**jobs, "broker": _depths(services)},
+        "queues": {**jobs, "broker": services.queue_depths()},
         "workers": workers["seen"],
         "model_pool": workers["pool"],
         **errors,
@@ -96,30 +93,6 @@ def _check_schema(services: Services) -> dict[str, Any]:
         return _check("unknown: the database does not answer", is_ok=False)
     wanted = f"at {current}, wants {_schema_head()}: run `alembic upgrade head`"
     return _check(wanted, is_ok=current == _schema_head())
-
-
-def _broker(services: Services) -> "Redis":
-    return Redis.from_url(
-        services.settings.redis_url,
-        socket_connect_timeout=BROKER_TIMEOUT_S,
-        socket_timeout=BROKER_TIMEOUT_S,
-    )
-
-
-def _is_broker_up(services: Services) -> bool:
-    try:
-        with _broker(services) as broker:
-            return bool(broker.ping())
-    except RedisError:
-        return False
-
-
-def _depths(services: Services) -> dict[str, int] | None:
-    try:
-        with _broker(services) as broker:
-            return {queue: broker.llen(queue) for queue in (*CONSUMED_QUEUES, QUEUE_DLQ)}
-    except RedisError:
-        return None
 
 
 def _jobs(session: Session) -> dict[str, Any]:
@@ -186,15 +159,10 @@ def _pool(pools: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _errors(session: Session) -> dict[str, Any]:
     hour_ago = func.now() - timedelta(hours=1)
-    happened = dict(
-        session.execute(
-            select(JobEvent.event, func.count())
-            .where(JobEvent.at > hour_ago)
-            .group_by(JobEvent.event)
-        )
-        .tuples()
-        .all()
+    counted = session.execute(
+        select(JobEvent.event, func.count()).where(JobEvent.at > hour_ago).group_by(JobEvent.event)
     )
+    happened = {event: int(count) for event, count in counted}
     failed, completed = happened.get("dead_lettered", 0), happened.get("completed", 0)
     ended = failed + completed
     open_letters = session.scalar(

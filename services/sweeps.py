@@ -8,10 +8,12 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Row, Select, and_, case, delete, exists, func, literal, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
+from config import CONSUMED_QUEUES, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
 from domain.errors import BrokerUnavailable, WorkerLost
-from domain.lifecycle import JobStatus, Step
+from domain.lifecycle import JobStatus, Priority, Step
 from domain.retry import Retry, decide
 from models import TranscriptionJob, WorkerProcess
 from services import lifecycle
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 Job = TranscriptionJob
 BATCH = 100  # rows per statement: short locks, few round trips
+PATIENCE = 10  # times REDISPATCH_AFTER_S, before a busy queue is rung again
 
 
 def dispatch_pending(services: Services) -> int:
@@ -130,12 +133,10 @@ def forget_gone_processes(services: Services) -> int:
 
 
 def _take_unpublished(services: Services) -> list[Row[*tuple[Any, ...]]]:
-    stale = func.now() - timedelta(seconds=services.settings.redispatch_after_s)
     is_due = or_(Job.next_attempt_at.is_(None), Job.next_attempt_at <= func.now())
-    is_unpublished = or_(Job.published_at.is_(None), Job.published_at < stale)
     chosen = (
         select(Job.id)
-        .where(Job.status == JobStatus.PENDING, is_due, is_unpublished)
+        .where(Job.status == JobStatus.PENDING, is_due, _is_unheard(services))
         .order_by(Job.priority, Job.created_at, Job.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
@@ -154,6 +155,27 @@ def _take_unpublished(services: Services) -> list[Row[*tuple[Any, ...]]]:
             .returning(Job.id, Job.priority, Job.attempt, Job.created_at)
         ).all()
     return sorted(rows, key=lambda row: (row.priority, row.created_at, row.id))
+
+
+def _is_unheard(services: Services) -> ColumnElement[bool]:
+    """Never rung for, or rung for in vain.
+
+    A queue that still holds messages may hold this job's too, and ringing every minute for
+    everything that waits would only make it longer: there the sweep is patient.
+    """
+    after = timedelta(seconds=services.settings.redispatch_after_s)
+    depths = services.queue_depths() or {}
+    drained = [queue for queue in CONSUMED_QUEUES if depths.get(queue) == 0]
+    queue = case(
+        (Job.attempt > 0, literal(QUEUE_RETRY)),
+        (Job.priority == Priority.HIGH, literal(QUEUE_HIGH)),
+        else_=literal(QUEUE_NORMAL),
+    )
+    return or_(
+        Job.published_at.is_(None),
+        and_(Job.published_at < func.now() - after, queue.in_(drained)),
+        Job.published_at < func.now() - PATIENCE * after,
+    )
 
 
 def _forget_published(services: Services, job_ids: list[Any]) -> None:

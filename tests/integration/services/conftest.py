@@ -13,7 +13,7 @@ from sqlalchemy import text
 import database
 from audio.decode import DecodedAudio
 from audio.probe import AudioProbe
-from config import get_settings
+from config import CONSUMED_QUEUES, get_settings
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript
 from models import Base
@@ -52,6 +52,7 @@ def services(session_settings, published, tmp_path):
         storage=LocalStorage(tmp_path / "store", min_free_bytes=0),
         publish=lambda job_id, queue: published.append((job_id, queue)),
         probe=lambda path: AudioProbe(1.0, "wav", "pcm_s16le", 16_000, 1),
+        queue_depths=lambda: dict.fromkeys(CONSUMED_QUEUES, 0),
     )
     with database.get_db_session() as session:
         session.execute(text(f"TRUNCATE {TABLES} CASCADE"))

@@ -5,6 +5,7 @@ from io import BytesIO
 import pytest
 from sqlalchemy import func, update
 
+from config import CONSUMED_QUEUES
 from domain.errors import BrokerUnavailable, JobNotFound
 from models import TranscriptionJob
 from services import lifecycle, sweeps
@@ -45,6 +46,19 @@ def test_a_ring_that_was_lost_is_repeated(services, submit, published):
 
     sweeps.dispatch_pending(services)
 
+    assert published == [(job_id, "transcription.normal")]
+
+
+def test_a_queue_that_still_holds_messages_is_not_made_longer(services, submit, published):
+    job_id = submit()
+    published.clear()
+    busy = replace(services, queue_depths=lambda: dict.fromkeys(CONSUMED_QUEUES, 7))
+    after_s = services.settings.redispatch_after_s
+    set_all(services, published_at=func.now() - timedelta(seconds=2 * after_s))
+
+    assert sweeps.dispatch_pending(busy) == 0
+    set_all(services, published_at=func.now() - timedelta(seconds=11 * after_s))
+    assert sweeps.dispatch_pending(busy) == 1
     assert published == [(job_id, "transcription.normal")]
 
 

@@ -38,6 +38,7 @@ def services(settings):
         storage=LocalStorage(settings.storage_path, min_free_bytes=0),
         publish=lambda job_id, queue: None,
         probe=lambda path: AudioProbe(1.0, "wav", "pcm_s16le", 16_000, 1),
+        queue_depths=lambda: None,
     )
 
 

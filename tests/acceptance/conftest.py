@@ -1,0 +1,231 @@
+"""The whole server as its users run it: in a folder of its own, real speech, real weights."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+
+from config import Settings
+from embedded.process import ROOT
+from embedded.server_file import find_server
+from scripts.samples import sample_path
+
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 90
+JOB_TIMEOUT_S = 240
+POLL_S = 0.1
+
+
+class Server:
+    """One running server, and ways to look at it and to hurt it."""
+
+    def __init__(self, folder, **environment):
+        self.folder = folder
+        self.log = folder / "server.log"
+        self._environment = {
+            **os.environ,
+            "DATABASE_URL": "",
+            "REDIS_URL": "",
+            "DATA_DIR": str(folder),
+            "MODEL_DIR": str(Settings(_env_file=None).model_path),
+            "WHISPER_MODEL_SIZE": "tiny",
+            # Faults are found in seconds here and not in half a minute.
+            "HEARTBEAT_S": "0.5",
+            "LEASE_S": "3",
+            "REAP_INTERVAL_S": "0.5",
+            "RETRY_BASE_S": "0.5",
+            "REDISPATCH_AFTER_S": "5",
+            **environment,
+        }
+        self._process = None
+
+    def start(self):
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "embedded.launcher"],
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        found = await_value(
+            lambda: find_server(self.folder) or self._fail_if_gone(), START_TIMEOUT_S, "the server"
+        )
+        self.url = found.url
+        self.client = httpx.Client(base_url=found.url, timeout=90)
+        await_value(self.workers, START_TIMEOUT_S, "a worker")
+        return self
+
+    def _fail_if_gone(self):
+        if self._process.poll() is not None:
+            pytest.fail(f"the server ended:\n{self.log_text()[-4000:]}")
+
+    @property
+    def launcher_pid(self):
+        return self._process.pid
+
+    @property
+    def secrets(self):
+        return json.loads((self.folder / "secrets.json").read_text())
+
+    @property
+    def admin(self):
+        return {"X-API-Key": self.secrets["admin_api_key"]}
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def workers(self):
+        answer = self.client.get("/admin/health", headers=self.admin)
+        return answer.json()["workers"] if answer.status_code == 200 else []
+
+    def processes(self):
+        launcher = psutil.Process(self._process.pid)
+        return [launcher, *launcher.children(recursive=True)]
+
+    def find_processes(self, *words):
+        """Processes of this server whose command line holds all of these words."""
+        return [
+            process
+            for process in self.processes()
+            if all(word in " ".join(cmdline_of(process)) for word in words)
+        ]
+
+    def worker_parent(self):
+        return next(
+            process
+            for process in self.find_processes("worker.py")
+            if cmdline_of(process)[-1] == "worker" and process.parent().pid == self._process.pid
+        )
+
+    def submit(self, path, **options):
+        with Path(path).open("rb") as stream:
+            answer = self.client.post("/transcribe/", files={"file": stream}, data=options)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["job_id"]
+
+    def job(self, job_id):
+        return self.client.get(f"/transcribe/{job_id}").json()
+
+    def await_job(self, job_id, *statuses, timeout_s=JOB_TIMEOUT_S):
+        """The job once it has one of these statuses (any end by default)."""
+        wanted = statuses or ("completed", "failed", "cancelled")
+
+        def look():
+            job = self.job(job_id)
+            return job if job["status"] in wanted else None
+
+        return await_value(look, timeout_s, f"job {job_id} to be {wanted}")
+
+    def await_decoding(self, job_id):
+        """The job once its first windows are decoded."""
+        return await_value(
+            lambda: job if 0 < (job := self.job(job_id))["progress"] < 1 else None,
+            JOB_TIMEOUT_S,
+            "the first window",
+        )
+
+    def query(self, statement, *values):
+        """Rows of the server's own database."""
+        ports = json.loads((self.folder / "run" / "ports.json").read_text())
+        connection = psycopg2.connect(
+            host="127.0.0.1",
+            port=ports["postgres"],
+            user="scriptorium",
+            password=self.secrets["postgres_password"],
+            dbname="scriptorium",
+        )
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def stop(self):
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(STOP_TIMEOUT_S)
+
+
+def cmdline_of(process):
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def await_value(look, timeout_s, what):
+    """What `look` returns once it is true. A server that is away meanwhile is asked again."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+        except (httpx.TransportError, KeyError, json.JSONDecodeError):
+            found = None
+        if found:
+            return found
+        time.sleep(POLL_S)
+    pytest.fail(f"waited {timeout_s} s for {what}")
+
+
+@pytest.fixture(scope="session")
+def make_server():
+    """Start servers in folders of their own; all are stopped and removed in the end."""
+    made = []
+
+    def make(**environment):
+        folder = Path(tempfile.mkdtemp(prefix="scriptorium-acceptance-"))
+        folder.chmod(0o711)
+        server = Server(folder, **environment)
+        made.append(server)
+        return server.start()
+
+    yield make
+    for server in made:
+        server.stop()
+        shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="session")
+def server(make_server):
+    """One server for all tests that leave it whole."""
+    return make_server()
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """44 seconds of a read novel."""
+    return sample_path("two_cities.wav")
+
+
+@pytest.fixture(scope="session")
+def long_speech(speech, tmp_path_factory):
+    """Four times the novel: three minutes, so that a fault hits the middle of the work."""
+    path = tmp_path_factory.mktemp("speech") / "long.wav"
+    with wave.open(str(speech)) as source, wave.open(str(path), "wb") as target:
+        target.setparams(source.getparams())
+        frames = source.readframes(source.getnframes())
+        for _ in range(4):
+            target.writeframes(frames)
+    return path
+
+
+@pytest.fixture(scope="session")
+def short_speech():
+    """11 seconds of a speech."""
+    return sample_path("jfk.wav")

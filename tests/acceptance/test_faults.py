@@ -1,0 +1,142 @@
+"""What is killed, cut off or told to stop loses no job and does none twice."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import await_value
+
+
+@pytest.fixture(scope="module")
+def frail(make_server):
+    """A server of its own, since these tests hurt it."""
+    return make_server()
+
+
+def postmaster(server):
+    [found] = [
+        process
+        for process in server.find_processes("postgres", "-D")
+        if process.parent().pid == server.launcher_pid
+    ]
+    return found
+
+
+def busy_child(server, job_id):
+    """The prefork child that holds the lease of this job."""
+    [(owner,)] = server.query("SELECT lease_owner FROM transcription_jobs WHERE id = %s", job_id)
+    return psutil.Process(int(owner.rpartition("/")[2]))
+
+
+def assert_done_once(server, job_id):
+    job = server.await_job(job_id)
+    assert job["status"] == "completed", job
+    [(results,)] = server.query(
+        "SELECT count(*) FROM transcription_results WHERE job_id = %s", job_id
+    )
+    assert results == 1
+    return job
+
+
+def test_a_killed_child_costs_one_attempt_and_no_job(frail, long_speech):
+    job_id = frail.submit(long_speech)
+    frail.await_decoding(job_id)
+
+    busy_child(frail, job_id).kill()
+
+    job = assert_done_once(frail, job_id)
+    assert job["attempt"] == 2
+
+
+def test_a_killed_worker_costs_one_attempt_and_no_job(frail, long_speech):
+    job_id = frail.submit(long_speech)
+    frail.await_decoding(job_id)
+
+    frail.worker_parent().kill()
+
+    job = assert_done_once(frail, job_id)
+    assert job["attempt"] == 2
+
+
+def test_a_worker_told_to_stop_hands_its_job_back(frail, long_speech):
+    job_id = frail.submit(long_speech)
+    frail.await_decoding(job_id)
+
+    frail.worker_parent().send_signal(signal.SIGTERM)
+
+    job = assert_done_once(frail, job_id)
+    events = frail.query("SELECT event FROM job_events WHERE job_id = %s ORDER BY id", job_id)
+    assert job["attempt"] == 1
+    assert ("released",) in events
+
+
+def test_a_frozen_child_that_wakes_again_writes_nothing(frail, long_speech):
+    job_id = frail.submit(long_speech)
+    frail.await_decoding(job_id)
+    child = busy_child(frail, job_id)
+
+    child.suspend()
+    await_value(lambda: frail.job(job_id)["attempt"] == 2, 30, "a second attempt")
+    child.resume()
+
+    assert_done_once(frail, job_id)
+    [(attempt, token)] = frail.query(
+        "SELECT attempt, lease_token FROM transcription_results WHERE job_id = %s", job_id
+    )
+    assert (attempt, token) == (2, 3)
+
+
+def test_a_job_submitted_while_the_broker_is_away_runs_when_it_is_back(frail, short_speech):
+    [valkey] = frail.find_processes("valkey-server")
+
+    valkey.kill()
+    jobs = [frail.submit(short_speech) for _ in range(3)]
+
+    for job_id in jobs:
+        assert_done_once(frail, job_id)
+
+
+def test_a_killed_database_loses_nothing(frail, long_speech, short_speech):
+    job_id = frail.submit(long_speech)
+    frail.await_decoding(job_id)
+
+    postmaster(frail).kill()
+
+    assert_done_once(frail, job_id)
+    assert_done_once(frail, frail.submit(short_speech))
+
+
+def test_without_the_database_the_answer_is_503_and_when_to_come_back(frail, short_speech):
+    parent = postmaster(frail)
+    before = {path for path in (frail.folder / "uploads").rglob("*") if path.is_file()}
+
+    parent.suspend()
+    try:
+        for backend in parent.children():
+            backend.kill()
+        answers = [frail.client.get("/jobs/")]
+        with short_speech.open("rb") as stream:
+            answers.append(frail.client.post("/transcribe/", files={"file": stream}))
+    finally:
+        parent.resume()
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+    await_value(lambda: frail.client.get("/health/ready").status_code == 200, 60, "readiness")
+    assert_done_once(frail, frail.submit(short_speech))
+    after = {path for path in (frail.folder / "uploads").rglob("*") if path.is_file()}
+    # The refused upload may stay until the sweep for orphans: nobody knows whether it committed.
+    assert len(after - before) <= 2
+
+
+def test_a_killed_launcher_leaves_no_process(make_server):
+    doomed = make_server()
+    processes = doomed.processes()
+    assert len(processes) >= 8
+
+    psutil.Process(doomed.launcher_pid).kill()
+
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert alive == []
