@@ -49,6 +49,7 @@ models: setup ## list the weights that are here; MODEL=tiny fetches one
 lock: ## pin all requirements again, with hashes (needs uv)
 	@$(COMPILE) --override requirements-overrides.txt requirements.in -o requirements.txt
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	@$(COMPILE) deploy/requirements-web.in -c requirements.txt -o deploy/requirements-web.txt
 
 bench: setup-dev ## measure speed, latency and memory of the whole server; options in ARGS
 	@$(PY) -m benchmarks $(ARGS)
