@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ import psycopg2
 import pytest
 
 from config import Settings
-from embedded.process import ROOT
+from embedded.process import ROOT, spawn
 from embedded.server_file import find_server
 from scripts.samples import sample_path
 
@@ -34,9 +33,7 @@ class Server:
         self.folder = folder
         self.log = folder / "server.log"
         self._environment = {
-            **os.environ,
-            "DATABASE_URL": "",
-            "REDIS_URL": "",
+            **without_settings(os.environ),
             "DATA_DIR": str(folder),
             "MODEL_DIR": str(Settings(_env_file=None).model_path),
             "WHISPER_MODEL_SIZE": "tiny",
@@ -52,14 +49,12 @@ class Server:
 
     def start(self):
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 [sys.executable, "-m", "embedded.launcher"],
-                cwd=ROOT,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                environment=self._environment,
+                output=log,
+                death_signal=signal.SIGKILL,  # a killed test run leaves no server behind
+                folder=ROOT,
             )
         found = await_value(
             lambda: find_server(self.folder) or self._fail_if_gone(), START_TIMEOUT_S, "the server"
@@ -160,6 +155,12 @@ class Server:
             return
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(STOP_TIMEOUT_S)
+
+
+def without_settings(environment):
+    """The environment without what configures the program, so that every run is alike."""
+    names = {(field.alias or name).upper() for name, field in Settings.model_fields.items()}
+    return {key: value for key, value in environment.items() if key not in names}
 
 
 def cmdline_of(process):
