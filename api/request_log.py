@@ -20,6 +20,7 @@ def install_request_log(app: Flask) -> None:
     """Bind the id before a request, answer with it and log after."""
     app.before_request(begin_request)
     app.after_request(finish_request)
+    app.teardown_request(forget_request)
 
 
 def begin_request() -> None:
@@ -38,7 +39,9 @@ def finish_request(response: Response) -> Response:
     headers.setdefault("Content-Security-Policy", CSP)
     headers.setdefault("Cache-Control", "no-store")
     rule = request.url_rule
-    logger.info(
+    is_probe = rule is not None and rule.rule.startswith("/health")
+    logger.log(
+        logging.DEBUG if is_probe else logging.INFO,  # probes come every few seconds, for ever
         "http_request",
         extra={
             "method": request.method,
@@ -50,3 +53,8 @@ def finish_request(response: Response) -> Response:
         },
     )
     return response
+
+
+def forget_request(_error: BaseException | None = None) -> None:
+    """Unbind the id: the thread goes on to other work."""
+    bind_request_id(None)
