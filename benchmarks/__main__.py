@@ -1,5 +1,8 @@
 """Measurements of the whole server: `python -m benchmarks NAME [options]`."""
 
+import signal
+import sys
+
 import click
 
 from benchmarks.cold_start import cold_start
@@ -8,7 +11,7 @@ from benchmarks.latency import latency
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.wer import wer
-from client.errors import ClientError
+from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
@@ -26,6 +29,8 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line; what went wrong is one line and exit code 1."""
+    # As Ctrl-C does: the server stops and its folder goes before we leave.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_TERMINATED))
     try:
         cli(prog_name="benchmarks")
     except (BenchmarkFailed, ClientError, ConfigurationError, PackageFetchFailed) as error:

@@ -1,8 +1,8 @@
 """`overhead`: time through the server over time of a plain script, on one recording."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -10,18 +10,21 @@ import click
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import Machine, describe_machine
+from benchmarks.processes import cpu_seconds
 from benchmarks.recordings import cut, make_long
 from benchmarks.report import json_option, model_option, note, show_table, write_json
-from benchmarks.server import running_server, scratch_folder
-from benchmarks.submit import connect, transcribe_file
-from benchmarks.whisper_process import PlainWhisper, plain_whisper
+from benchmarks.server import RunningServer, running_server, scratch_folder
+from benchmarks.submit import Finished, connect, transcribe_file
+from benchmarks.whisper_process import PlainAnswer, PlainWhisper, plain_whisper
 from benchmarks.word_errors import count_word_errors
 from client.api import Server
 from engines.cpu_share import usable_cores
 from scripts.samples import sample_path
 
 TARGET_RATIO = 1.05
-COLUMNS = ("round", "server s", "whisper s", "ratio", "in the worker s", "RTFx server", "words off")
+COLUMNS = (
+    "round", "server s", "whisper s", "ratio", "in worker s", "CPU ratio", "RTFx", "words off",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Round:
     audio_s: float
     server_s: float  # from the first byte sent to knowing that the job is completed
     whisper_s: float  # of the call, decoding included
+    server_cpu_s: float  # processor time of all its processes meanwhile
+    whisper_cpu_s: float
     timings_s: Mapping[str, float]  # the server's own, per stage
     words_off: int  # between the two texts: they should have done the same work
 
@@ -38,6 +43,63 @@ class Round:
     def ratio(self) -> float:
         """Server over plain script."""
         return self.server_s / self.whisper_s
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same of processor time, which other programs on the machine disturb less."""
+        return self.server_cpu_s / self.whisper_cpu_s
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two that are compared."""
+
+    running: RunningServer
+    server: Server
+    plain: PlainWhisper
+
+    async def run_server(self, recording: Path) -> tuple[Finished, float]:
+        """The job, and the processor time it took in seconds."""
+        before_s = cpu_seconds(self.running.launcher_pid)
+        finished = await transcribe_file(self.server, recording, {})
+        return finished, cpu_seconds(self.running.launcher_pid) - before_s
+
+    async def run_plain(self, recording: Path) -> tuple[PlainAnswer, float]:
+        """The answer, and the processor time it took in seconds."""
+        before_s = cpu_seconds(self.plain.pid)
+        answer = await self.plain.transcribe_aside(recording)
+        return answer, cpu_seconds(self.plain.pid) - before_s
+
+
+@dataclass
+class Run:
+    """The rounds so far, and what they were made with."""
+
+    machine: Machine
+    model_size: str
+    whisper_options: Mapping[str, object]
+    json_path: Path | None
+    rounds: list[Round] = field(default_factory=list)
+
+    @property
+    def median_ratio(self) -> float:
+        """The median of the rounds' ratios: each compares neighbours in time."""
+        return median(item.ratio for item in self.rounds)
+
+    def add(self, measured: Round) -> None:
+        """Keep a round, on disk too: a long run may be cut off."""
+        self.rounds.append(measured)
+        rounds = [
+            asdict(item) | {"ratio": item.ratio, "cpu_ratio": item.cpu_ratio}
+            for item in self.rounds
+        ]
+        content = {
+            "model": self.model_size,
+            "whisper_options": dict(self.whisper_options),
+            "median_ratio": self.median_ratio,
+            "rounds": rounds,
+        }
+        write_json(self.json_path, self.machine, content)
 
 
 @click.command()
@@ -65,8 +127,8 @@ def overhead(
     json_path: Path | None,
 ) -> None:
     """Time through the server over time of whisper.transcribe, alternating in one run."""
-    machine = describe_machine()
     options = {"best_of": best_of} if best_of else {}
+    run = Run(describe_machine(), model_size, options, json_path)
     with scratch_folder() as folder:
         recording = cut(file, folder, seconds) if file else make_long(folder, seconds)
         with (
@@ -75,42 +137,36 @@ def overhead(
                 folder, model_size=model_size, threads=usable_cores(), options=options
             ) as plain,
         ):
-
-            async def measure() -> list[Round]:
-                async with connect(running) as server:
-                    return await run_rounds(server, plain, recording, rounds)
-
-            measured = asyncio.run(measure())
-    report(measured, machine, model_size)
-    content = {"model": model_size, "whisper_options": options, "median_ratio": ratio_of(measured)}
-    rows = [asdict(item) | {"ratio": item.ratio} for item in measured]
-    write_json(json_path, machine, {**content, "rounds": rows})
+            asyncio.run(run_rounds(run, running, plain, recording, rounds))
+    report(run)
 
 
 async def run_rounds(
-    server: Server, plain: PlainWhisper, recording: Path, rounds: int
-) -> list[Round]:
+    run: Run, running: RunningServer, plain: PlainWhisper, recording: Path, rounds: int
+) -> None:
     """Warm both sides up, then alternate; who begins alternates too. Raises BenchmarkFailed."""
     warm_up = sample_path()
-    await transcribe_file(server, warm_up, {})
-    await asyncio.to_thread(plain.transcribe, warm_up)
-    measured = []
-    for number in range(rounds):
-        measured.append(await run_round(server, plain, recording, server_first=number % 2 == 0))
-        note(f"round {number + 1} of {rounds}: ratio {measured[-1].ratio:.3f}")
-    return measured
+    async with connect(running) as server:
+        sides = Sides(running, server, plain)
+        await sides.run_server(warm_up)
+        await sides.run_plain(warm_up)
+        for number in range(1, rounds + 1):
+            measured = await run_round(sides, recording, server_first=number % 2 == 1)
+            run.add(measured)
+            note(
+                f"round {number} of {rounds}: {measured.server_s:.1f} s through the server, "
+                f"{measured.whisper_s:.1f} s plain, ratio {measured.ratio:.3f}"
+            )
 
 
-async def run_round(
-    server: Server, plain: PlainWhisper, recording: Path, *, server_first: bool
-) -> Round:
+async def run_round(sides: Sides, recording: Path, *, server_first: bool) -> Round:
     """Both sides once, never at the same time. Raises BenchmarkFailed when one fails."""
     if server_first:
-        finished = await transcribe_file(server, recording, {})
-        answer = await asyncio.to_thread(plain.transcribe, recording)
+        finished, server_cpu_s = await sides.run_server(recording)
+        answer, whisper_cpu_s = await sides.run_plain(recording)
     else:
-        answer = await asyncio.to_thread(plain.transcribe, recording)
-        finished = await transcribe_file(server, recording, {})
+        answer, whisper_cpu_s = await sides.run_plain(recording)
+        finished, server_cpu_s = await sides.run_server(recording)
     if finished.error or answer.error:
         raise BenchmarkFailed(f"server: {finished.error}; plain script: {answer.error}")
     language = finished.job.language or ""
@@ -118,26 +174,23 @@ async def run_round(
         audio_s=finished.job.audio_s or 0.0,
         server_s=finished.wall_s,
         whisper_s=answer.wall_s,
+        server_cpu_s=server_cpu_s,
+        whisper_cpu_s=whisper_cpu_s,
         timings_s=finished.job.raw.get("timings") or {},
         words_off=count_word_errors(answer.text, finished.text, language).errors,
     )
 
 
-def ratio_of(rounds: Sequence[Round]) -> float:
-    """The median of the rounds' ratios: each compares neighbours in time."""
-    return median(item.ratio for item in rounds)
-
-
-def report(rounds: Sequence[Round], machine: Machine, model_size: str) -> None:
+def report(run: Run) -> None:
     """Print a line per round and the medians."""
-    lines = [_line(str(number), item) for number, item in enumerate(rounds, start=1)]
-    ratio = ratio_of(rounds)
-    middle = ("median", "", "", f"{ratio:.3f}", "", "", "")
+    lines = [_line(str(number), item) for number, item in enumerate(run.rounds, start=1)]
+    ratio, cpu_ratio = run.median_ratio, median(item.cpu_ratio for item in run.rounds)
+    middle = ("median", "", "", f"{ratio:.3f}", "", f"{cpu_ratio:.3f}", "", "")
     title = (
-        f"{rounds[0].audio_s:.0f} s of speech with {model_size}: time through the server over "
-        f"whisper.transcribe (wanted: at most {TARGET_RATIO})"
+        f"{run.rounds[0].audio_s:.0f} s of speech with {run.model_size}: time through the server "
+        f"over whisper.transcribe (wanted: at most {TARGET_RATIO})"
     )
-    show_table(title, COLUMNS, [*lines, middle], machine)
+    show_table(title, COLUMNS, [*lines, middle], run.machine)
 
 
 def _line(name: str, item: Round) -> tuple[str, ...]:
@@ -149,6 +202,7 @@ def _line(name: str, item: Round) -> tuple[str, ...]:
         f"{item.whisper_s:.2f}",
         f"{item.ratio:.3f}",
         f"{in_worker_s:.2f}",
+        f"{item.cpu_ratio:.3f}",
         f"{item.audio_s / item.server_s:.1f}",
         str(item.words_off),
     )

@@ -96,6 +96,12 @@ def measure_memory(launcher_pid: int) -> dict[str, Group]:
     return {name: _group(memories) for name, memories in found.items()}
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and all below it since their start, those that ended too."""
+    process = psutil.Process(pid)
+    return sum(_cpu_s(each) for each in (process, *_descendants(process)))
+
+
 def highest_of(samples: list[Mapping[str, Group]]) -> dict[str, Group]:
     """Each figure's largest value over samples taken one after another."""
     names = dict.fromkeys(name for sample in samples for name in sample)
@@ -128,6 +134,14 @@ def _command_line(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _read(process: psutil.Process) -> Memory:

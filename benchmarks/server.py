@@ -162,7 +162,10 @@ def _is_http_ready(http: httpx.Client) -> bool:
 
 
 def _warm_slots(http: httpx.Client, key: str, model_size: str) -> int:
-    answer = http.get("/admin/health", headers={"X-API-Key": key})
+    try:
+        answer = http.get("/admin/health", headers={"X-API-Key": key})
+    except httpx.TransportError:
+        return 0  # its process may have ended: whoever waits looks after that
     return count_warm_slots(answer.json(), model_size) if answer.is_success else 0
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.server import RunningServer
-from client.api import Params, Server, Upload
+from client.api import Params, Server
 from client.contract import Job
 from client.files import stream_size
 from client.patience import Patience
+from client.upload import Upload
 
 LONG_POLL_S = 30.0
 

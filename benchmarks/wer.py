@@ -166,7 +166,7 @@ async def hear(server: Server, plain: PlainWhisper, recording: Recording) -> Row
     """One recording through both sides at the same time."""
     finished, answer = await asyncio.gather(
         transcribe_file(server, recording.path, {}),
-        asyncio.to_thread(plain.transcribe, recording.path),
+        plain.transcribe_aside(recording.path),
     )
     return Row(
         name=recording.name,

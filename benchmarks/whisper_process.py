@@ -1,5 +1,6 @@
 """The plain script as a child process: see `whisper_script`."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -30,6 +31,7 @@ class PlainWhisper:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
         about = self._read()
         self.device = str(about["device"])
         self.threads = int(about["threads"])
@@ -44,6 +46,14 @@ class PlainWhisper:
             raise BenchmarkFailed("the plain script is gone") from error
         said = self._read()
         return PlainAnswer(said.get("text", ""), said.get("wall_s", 0.0), said.get("error"))
+
+    async def transcribe_aside(self, path: Path) -> PlainAnswer:
+        """The same in a thread. Cancelled, it kills the process, or the thread would wait on."""
+        try:
+            return await asyncio.to_thread(self.transcribe, path)
+        except asyncio.CancelledError:
+            self._process.kill()
+            raise
 
     def _read(self) -> dict[str, Any]:
         if self._process.stdout is None:  # never: a pipe was asked for
