@@ -15,6 +15,7 @@ from config import Settings, load_settings
 from domain.errors import ConfigurationError
 from embedded import plan
 from embedded.credentials import Credentials, load_credentials, make_private_folder
+from embedded.default_model import default_model
 from embedded.errors import ServiceFailed, StopRequested
 from embedded.notice import ready_notice
 from embedded.output import PrefixedPrinter
@@ -59,12 +60,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def read_settings() -> Settings:
     """Read the settings without asking for what the launcher itself will provide.
 
+    Where they do not name a model, the best that this machine can serve is filled in.
     Raises ConfigurationError.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError:
         return load_settings()  # raises the same as one readable error
+    if "model_size" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"model_size": default_model(settings.model_path)})
 
 
 @contextmanager
@@ -131,6 +136,7 @@ class Launcher:
         )
         return load_settings(
             data_dir=self.data_dir,
+            model_size=given.model_size,
             database_url=stores.database_url,
             redis_url=stores.redis_url,
             port=port,
@@ -194,6 +200,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
+        "WHISPER_MODEL_SIZE": settings.model_size,
         "ADMIN_API_KEY": settings.admin_api_key,
         "PORT": str(settings.port),
         "FLOWER_PORT": str(settings.flower_port),
