@@ -1,7 +1,7 @@
 """`memory`: what every process of the server holds, idle and busy."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -12,10 +12,13 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.processes import Group, Memory, highest_of, measure_memory
 from benchmarks.recordings import make_long
-from benchmarks.report import json_option, model_option, note, show_table, write_json
+from benchmarks.report import json_option, model_option, show_table, write_json
 from benchmarks.server import RunningServer, running_server, scratch_folder
 from benchmarks.submit import connect, submit_file
+from client.api import Server
+from client.contract import Job
 
+IDLE, BUSY, IDLE_AGAIN = "idle", "busy", "idle again"
 COLUMNS = ("process", "count", "RSS", "PSS", "private dirty", "shared")
 BUSY_AUDIO_S = 600.0
 WARM_PROGRESS = 0.05  # of the recording: every buffer of the decoder is in use by then
@@ -38,10 +41,14 @@ def memory(
     with scratch_folder() as folder:
         recording = make_long(folder, seconds)
         with running_server(folder, model_size=model_size, concurrency=concurrency) as running:
-            idle, busy = asyncio.run(measure(running, recording, concurrency, samples))
-    report(f"Idle, {model_size} loaded in {concurrency} children (MiB)", idle, machine)
-    report(f"Busy, {concurrency} recordings of {seconds:.0f} s at work (MiB)", busy, machine)
-    states = {"idle": idle, "busy": busy}
+            states = asyncio.run(measure(running, recording, concurrency, samples))
+    titles = {
+        IDLE: f"Idle, {model_size} loaded in {concurrency} children (MiB)",
+        BUSY: f"Busy, {concurrency} recordings of {seconds:.0f} s at work (MiB)",
+        IDLE_AGAIN: "Idle again, those cancelled (MiB)",
+    }
+    for state, groups in states.items():
+        report(titles[state], groups, machine)
     content = {
         state: {name: asdict(group) for name, group in groups.items()}
         for state, groups in states.items()
@@ -51,28 +58,37 @@ def memory(
 
 async def measure(
     running: RunningServer, recording: Path, concurrency: int, samples: int
-) -> tuple[dict[str, Group], dict[str, Group]]:
-    """Idle and busy, the highest of the samples each. Raises BenchmarkFailed."""
+) -> dict[str, dict[str, Group]]:
+    """By state of the server, the highest of the samples each. Raises BenchmarkFailed."""
+    states = {}
     await asyncio.sleep(SETTLE_S)
-    idle = await _take_samples(running, samples)
-    note("idle is measured")
+    states[IDLE] = await _take_samples(running, samples)
     async with connect(running) as server:
-        jobs = [await submit_file(server, recording, {}) for _ in range(concurrency)]
-        deadline = perf_counter() + BUSY_TIMEOUT_S
-        while True:
-            states = [await server.get_job(job.id) for job in jobs]
-            if any(state.is_finished for state in states):
-                raise BenchmarkFailed("a recording was done too soon: use longer --seconds")
-            if all(state.progress >= WARM_PROGRESS for state in states):
-                break
-            if perf_counter() > deadline:
-                raise BenchmarkFailed(f"the worker was not busy within {BUSY_TIMEOUT_S:.0f} s")
-            await asyncio.sleep(POLL_S)
-        busy = await _take_samples(running, samples)
-        note("busy is measured")
-        for job in jobs:
-            await server.cancel_job(job.id)
-    return idle, busy
+        ids = [(await submit_file(server, recording, {})).id for _ in range(concurrency)]
+        await _wait_for(server, ids, _is_warm)
+        states[BUSY] = await _take_samples(running, samples)
+        for job_id in ids:
+            await server.cancel_job(job_id)
+        await _wait_for(server, ids, lambda job: job.is_finished)
+    await asyncio.sleep(SETTLE_S)
+    states[IDLE_AGAIN] = await _take_samples(running, samples)
+    return states
+
+
+def _is_warm(job: Job) -> bool:
+    if job.is_finished:
+        raise BenchmarkFailed(f"a recording was {job.status} too soon: use longer --seconds")
+    return job.progress >= WARM_PROGRESS
+
+
+async def _wait_for(
+    server: Server, job_ids: Sequence[str], is_reached: Callable[[Job], bool]
+) -> None:
+    deadline = perf_counter() + BUSY_TIMEOUT_S
+    while not all([is_reached(await server.get_job(job_id)) for job_id in job_ids]):
+        if perf_counter() > deadline:
+            raise BenchmarkFailed(f"the jobs did not come so far within {BUSY_TIMEOUT_S:.0f} s")
+        await asyncio.sleep(POLL_S)
 
 
 async def _take_samples(running: RunningServer, count: int) -> dict[str, Group]:
