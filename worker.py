@@ -14,7 +14,7 @@ import click
 from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
 from celery_app import celery_app
-from config import Settings, get_settings
+from config import Settings, bound_openmp_spinning, get_settings
 from domain.errors import ConfigurationError
 from services.drain import DRAIN
 from services.log_context import configure_logging
@@ -38,6 +38,7 @@ def main() -> None:
 def run_worker(concurrency: int | None, queues: str | None) -> None:
     """Consume the queues in strict order: high, normal, retry."""
     settings = get_settings()
+    bound_openmp_spinning()
     preload_engine(settings)
     consumed = queues.split(",") if queues else list(settings.queues)
     slots = concurrency or settings.celery_worker_concurrency
