@@ -18,6 +18,7 @@ from embedded.service import Service
 TICK_S = 0.1  # how late a signal, a death or a readiness is noticed
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WAIT_NOTICE_S = 3.0
+ECHO_S = 0.3  # two signals within this are one request
 
 
 class Supervisor:
@@ -29,6 +30,7 @@ class Supervisor:
         self._children: list[Child] = []  # in the order they were started
         self._selector = selectors.DefaultSelector()
         self._stop_requests = 0
+        self._stop_asked_at = 0.0
 
     @contextmanager
     def signals_handled(self) -> Iterator[None]:
@@ -46,9 +48,14 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _note_stop_request(self, number: int, _frame: FrameType | None) -> None:
-        # A closing terminal sends HUP, and so does its shell: twice means no hurry there.
-        if number != signal.SIGHUP or self._stop_requests == 0:
-            self._stop_requests += 1
+        # A closing terminal sends HUP, and so does its shell; wrappers signal us and then our
+        # whole group. What comes at once is one request, only a later one means hurry.
+        now = time.monotonic()
+        is_echo = self._stop_requests > 0 and now - self._stop_asked_at < ECHO_S
+        if is_echo or (number == signal.SIGHUP and self._stop_requests > 0):
+            return
+        self._stop_requests += 1
+        self._stop_asked_at = now
 
     @property
     def is_stop_requested(self) -> bool:
@@ -129,13 +136,15 @@ class Supervisor:
         service = child.service
         asked_at = time.monotonic()
         child.ask_to_stop()
-        noticed = False
+        noticed = is_killed = False
         while child.is_running:
             self._pump()
             waited_s = time.monotonic() - asked_at
             hurried = self._stop_requests > patience
             if waited_s > (service.hurried_stop_timeout_s if hurried else service.stop_timeout_s):
-                self._say(f"{service.name} is killed")
+                if not is_killed:
+                    self._say(f"{service.name} is killed")
+                is_killed = True
                 child.kill()
             elif waited_s > WAIT_NOTICE_S and not noticed:
                 noticed = True

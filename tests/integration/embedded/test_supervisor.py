@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from io import StringIO
@@ -12,7 +13,7 @@ import pytest
 from embedded.errors import ServiceFailed
 from embedded.output import PrefixedPrinter
 from embedded.process import ROOT, is_alive
-from embedded.supervisor import Supervisor
+from embedded.supervisor import ECHO_S, Supervisor
 from tests.integration.embedded.stub_launcher import stub_service
 from tests.integration.embedded.waiting import wait_until
 
@@ -87,14 +88,26 @@ def test_a_job_in_a_child_of_the_worker_is_finished_before_the_store_stops(launc
 def test_a_second_interrupt_ends_a_stubborn_process_at_once(launch, tmp_path):
     launcher = launch("plain:store", "stubborn:worker")
     worker = pid_of(tmp_path, "worker")
+    asked_at = time.monotonic()
     launcher.send_signal(signal.SIGINT)
     wait_until(lambda: "ignored worker" in events(tmp_path))
+    wait_until(lambda: time.monotonic() - asked_at > 2 * ECHO_S)
 
     launcher.send_signal(signal.SIGINT)
 
     assert launcher.wait(timeout=8) == 0  # of the ten seconds that it would have had
     assert not is_alive(worker)
     assert events(tmp_path)[-1] == "stopped store"
+
+
+def test_two_signals_at_once_are_one_request(launch, tmp_path):
+    launcher = launch("plain:store", "plain:worker")
+
+    launcher.send_signal(signal.SIGINT)
+    launcher.send_signal(signal.SIGTERM)
+
+    assert launcher.wait(timeout=20) == 0
+    assert events(tmp_path)[-2:] == ["stopped worker", "stopped store"]
 
 
 def test_a_process_that_dies_is_started_again_and_the_others_stay(launch, tmp_path):
