@@ -152,7 +152,6 @@ class WindowLoop:
                 task=self._options.task,
                 language=self._heard.language,
                 temperature=temperature,
-                best_of=rules.BEST_OF if is_sampling else None,
                 beam_size=None if is_sampling else self._options.beam_size,
                 prompt=self._context[self._context_from :],
                 fp16=self._dtype == torch.float16,

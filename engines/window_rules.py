@@ -13,7 +13,6 @@ STAMP_S = 0.02
 WINDOW_FRAMES = 3000  # 30 s, the only length the encoder takes
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-BEST_OF = 1  # samples drawn at a temperature above 0, as `whisper.transcribe` does by default
 MAX_COMPRESSION_RATIO = 2.4  # above it the text repeats itself
 MIN_AVG_LOGPROB = -1.0
 MAX_NO_SPEECH_PROB = 0.6
