@@ -9,11 +9,10 @@ from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
-from model_pool import acquire_model, get_pool
-
 from audio.decode import DecodedAudio, decode
 from audio.ffmpeg import find_ffmpeg
 from config import get_settings
+from model_pool import acquire_model, get_pool
 from services.context import Services, build_services
 from services.dispatch import publish_dead_letter
 from services.drain import DRAIN

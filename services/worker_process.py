@@ -6,10 +6,9 @@ import threading
 from functools import lru_cache
 from uuid import UUID
 
-from model_pool import get_pool
-
 from config import get_settings
 from database import dispose_engine
+from model_pool import get_pool
 from services.log_context import configure_logging
 from services.presence import Presence
 from services.transcription import run_job
