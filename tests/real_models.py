@@ -1,10 +1,11 @@
 """Real weights and real speech for the tests that need them, fetched once by hash."""
 
 import wave
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
+from config import Settings
 from embedded.process import ROOT
 from engines.base import SAMPLE_RATE_HZ
 from engines.cpu_share import CpuShare
@@ -13,13 +14,13 @@ from engines.weights.ensure import ensure_weights
 from scripts.packaged_weights import build_from_packages
 from scripts.samples import sample_path
 
-MODEL_DIR = ROOT / ".data" / "models"
+MODEL_DIR = Settings(_env_file=None).model_path
 
 
 def real_loader(*sizes, threads=1):
     """A loader on the CPU, with the weights of these sizes in place."""
     for size in sizes:
-        ensure_weights(size, MODEL_DIR, build=build_from_packages)
+        ensure_weights(size, MODEL_DIR, build=partial(build_from_packages, on_progress=print))
     share = CpuShare(ROOT / ".data" / "run" / "test-places", fixed_threads=threads)
     return OpenAIWhisperLoader(MODEL_DIR, device="cpu", share=share)
 
