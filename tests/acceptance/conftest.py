@@ -39,7 +39,7 @@ class Server:
             "WHISPER_MODEL_SIZE": "tiny",
             # Faults are found in seconds here and not in half a minute.
             "HEARTBEAT_S": "0.5",
-            "LEASE_S": "3",
+            "LEASE_S": "6",
             "REAP_INTERVAL_S": "0.5",
             "RETRY_BASE_S": "0.5",
             "REDISPATCH_AFTER_S": "5",

@@ -77,14 +77,16 @@ def test_a_frozen_child_that_wakes_again_writes_nothing(frail, long_speech):
     child = busy_child(frail, job_id)
 
     child.suspend()
-    await_value(lambda: frail.job(job_id)["attempt"] == 2, 30, "a second attempt")
+    await_value(lambda: frail.job(job_id)["attempt"] == 2, 60, "a second attempt")
     child.resume()
 
-    assert_done_once(frail, job_id)
+    job = assert_done_once(frail, job_id)
     [(attempt, token)] = frail.query(
         "SELECT attempt, lease_token FROM transcription_results WHERE job_id = %s", job_id
     )
-    assert (attempt, token) == (2, 3)
+    first_token = 1
+    assert attempt == job["attempt"] > 1
+    assert token > first_token + 1  # the claim of the frozen child, and its being taken back
 
 
 def test_a_job_submitted_while_the_broker_is_away_runs_when_it_is_back(frail, short_speech):

@@ -229,7 +229,7 @@ def test_a_cancel_stops_the_work_between_windows(server, long_speech):
     server.await_decoding(job_id)
 
     answer = server.client.delete(f"/transcribe/{job_id}")
-    job = server.await_job(job_id, timeout_s=15)
+    job = server.await_job(job_id, timeout_s=30)
 
     assert answer.status_code == 202
     assert job["status"] == "cancelled"
