@@ -1,6 +1,6 @@
 from collections import deque
 
-from tests.unit.client.toy_server import DONE, FAILED, RUNNING, ToyJob, error
+from tests.integration.client.toy_server import DONE, FAILED, RUNNING, ToyJob, error
 
 ID = "11111111-1111-1111-1111-111111111111"
 

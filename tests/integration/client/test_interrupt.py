@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.client.toy_server import RUNNING
+from tests.integration.client.toy_server import RUNNING
 
 ROOT = Path(__file__).parents[3]
 

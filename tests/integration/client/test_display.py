@@ -8,7 +8,7 @@ from client.contract import job_from_json
 from client.errors import JobNotCompleted, RequestRefused
 from client.progress import LiveDisplay, PlainDisplay, choose_display
 from client.track import Track
-from tests.unit.client.toy_server import DONE, QUEUED, RUNNING
+from tests.integration.client.toy_server import DONE, QUEUED, RUNNING
 
 
 def job(state):

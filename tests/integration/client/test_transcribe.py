@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from tests.unit.client.toy_server import DONE, FAILED, HANG_UP, QUEUED, RUNNING, error
+from tests.integration.client.toy_server import DONE, FAILED, HANG_UP, QUEUED, RUNNING, error
 
 
 def test_the_transcript_of_one_file_goes_to_standard_output_alone(toy, client, recordings):

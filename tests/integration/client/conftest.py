@@ -3,7 +3,7 @@ import re
 import pytest
 
 from client.__main__ import main
-from tests.unit.client.toy_server import ToyServer
+from tests.integration.client.toy_server import ToyServer
 
 
 @pytest.fixture(autouse=True)
