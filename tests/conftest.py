@@ -58,7 +58,7 @@ def redis_url(request):
 @pytest.fixture(scope="session")
 def migrated_database(database_url, redis_url):
     """Address of the session's database, with the newest schema in it."""
-    migrate(database_url, redis_url)
+    run_alembic(database_url, redis_url, "upgrade", "head")
     return database_url
 
 
@@ -84,7 +84,8 @@ def execute(url, statement):
         connection.close()
 
 
-def migrate(database_url, redis_url):
+def run_alembic(database_url, redis_url, *arguments):
+    """What Alembic printed; the test fails when Alembic does."""
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -92,7 +93,7 @@ def migrate(database_url, redis_url):
         "ADMIN_API_KEY": "only-for-the-tests",
     }
     finished = subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -102,3 +103,4 @@ def migrate(database_url, redis_url):
         timeout=120,
     )
     assert finished.returncode == 0, finished.stderr
+    return finished.stdout
