@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 
@@ -83,22 +83,6 @@ class Transcript:
     def confidence(self) -> float | None:
         """See `confidence`."""
         return confidence(self.segments)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Undo `to_dict`."""
-        return cls(
-            **{
-                **data,
-                "segments": segments_from_dicts(data["segments"]),
-                "fallbacks": tuple(Fallback(**f) for f in data.get("fallbacks", ())),
-                "warnings": tuple(Warning_(**w) for w in data.get("warnings", ())),
-            }
-        )
 
     def with_notes(self, warnings: Sequence[Warning_], timings_s: dict[str, float]) -> Self:
         """The same transcript with these warnings in front of its own, and these timings."""

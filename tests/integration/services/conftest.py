@@ -4,19 +4,21 @@ import os
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 import database
 from audio.decode import DecodedAudio
 from audio.probe import AudioProbe
 from config import CONSUMED_QUEUES, get_settings
+from domain.lifecycle import TRANSITIONS, JobStatus
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript
-from models import Base
+from models import Base, JobEvent
 from services.context import Services
 from services.jobs import submit_job
 from services.worker_context import WorkerServices
@@ -55,7 +57,16 @@ def services(session_settings, published, tmp_path):
         queue_depths=lambda: dict.fromkeys(CONSUMED_QUEUES, 0),
     )
     with database.get_db_session() as session:
+        assert_only_known_ways(session)
         session.execute(text(f"TRUNCATE {TABLES} CASCADE"))
+
+
+def assert_only_known_ways(session):
+    """Every status that follows another in a job's history is one that TRANSITIONS allows."""
+    events = session.scalars(select(JobEvent).order_by(JobEvent.job_id, JobEvent.id)).all()
+    for before, after in pairwise(events):
+        if before.job_id == after.job_id and before.status != after.status:
+            assert JobStatus(after.status) in TRANSITIONS[JobStatus(before.status)]
 
 
 class FakeModel:

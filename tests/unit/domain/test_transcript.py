@@ -1,9 +1,8 @@
-import json
 import math
 
 import pytest
 
-from domain.transcript import Fallback, Segment, Transcript, Warning_, Word, confidence
+from domain.transcript import Fallback, Segment, Transcript, Warning_, confidence
 
 
 def make_segment(index=0, text=" one two", avg_logprob=-0.5, tokens=(1, 2, 3)):
@@ -47,13 +46,3 @@ def test_confidence_is_the_geometric_mean_probability_of_a_token():
 def test_confidence_is_null_when_nothing_is_known():
     assert confidence([]) is None
     assert confidence([make_segment(avg_logprob=None)]) is None
-
-
-def test_a_transcript_survives_the_way_through_json():
-    words = (Word(" one", 0.0, 0.5, 0.9), Word(" two", 0.5, 1.0, None))
-    segment = Segment(id=0, seek=0, start=0.0, end=1.0, text=" one two", tokens=(5,), words=words)
-    transcript = make_transcript(segment, make_segment(1))
-
-    back = Transcript.from_dict(json.loads(json.dumps(transcript.to_dict())))
-
-    assert back == transcript
