@@ -138,8 +138,8 @@ def bound_openmp_spinning() -> None:
 
     By default they spin for long, and where anything else wants the processor they keep it
     from the very thread that they wait for. Measured on two cores beside one busy process:
-    a recording takes 2.7 times as long by default, 1.6 times so, and alone the same (GNU
-    OpenMP; sleeping at once would make it 1.3 times, but costs 4% when alone).
+    a recording takes 2.7 times as long by default and 1.6 times so. The price is about 7%
+    when it is alone (GNU OpenMP; docs/decisions/008-threads.md).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
 

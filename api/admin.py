@@ -39,6 +39,15 @@ blp.before_request(require_admin_key)
 
 admin_only = blp.doc(security=ADMIN_ONLY)
 
+BULK_CODES = (
+    "request_invalid",
+    "media_type_unsupported",
+    "admin_key_invalid",
+    "validation_error",
+    "option_invalid",
+    "database_unavailable",
+)
+
 
 @blp.route("/health")
 class AdminHealth(MethodView):
@@ -133,14 +142,7 @@ class ErrorsRetry(MethodView):
     @admin_only
     @blp.arguments(SelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
-    @blp.fails(
-        "request_invalid",
-        "media_type_unsupported",
-        "admin_key_invalid",
-        "validation_error",
-        "option_invalid",
-        "database_unavailable",
-    )
+    @blp.fails(*BULK_CODES)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the jobs of these dead letters back on their queues; one answer for each."""
         outcomes = retry_errors(current_services(), body.get("ids"), error_type=body.get("type"))
@@ -154,14 +156,7 @@ class ErrorsResolve(MethodView):
     @admin_only
     @blp.arguments(ResolveSelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
-    @blp.fails(
-        "request_invalid",
-        "media_type_unsupported",
-        "admin_key_invalid",
-        "validation_error",
-        "option_invalid",
-        "database_unavailable",
-    )
+    @blp.fails(*BULK_CODES)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Mark these dead letters as dealt with; one answer for each."""
         outcomes = resolve_errors(

@@ -19,7 +19,7 @@ import httpx
 from benchmarks.errors import BenchmarkFailed
 from config import Settings
 from embedded.ports import LOOPBACK, free_port
-from embedded.process import ROOT, child_environment, die_with_parent, is_alive
+from embedded.process import ROOT, child_environment, is_alive, spawn
 from embedded.server_file import read_server_file
 
 LAUNCHER = (sys.executable, "-m", "embedded.launcher")
@@ -71,16 +71,8 @@ def running_server(
     log_path = data_dir / "bench.log"
     started_at = time.monotonic()
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - no threads here
-        )
+        # Asked to stop, not killed: the launcher then removes what it started.
+        process = spawn(command, environment=environment, output=log, death_signal=signal.SIGTERM)
     start = _Start(process, data_dir, log_path, started_at, environment)
     try:
         yield start.wait(concurrency if waits_for_worker else 0)

@@ -62,11 +62,6 @@ class Supervisor:
         """Whether someone asked for the end, or nobody reads our output any more."""
         return self._stop_requests > 0 or self._printer.is_broken
 
-    def pid_of(self, name: str) -> int | None:
-        """The process id of a service by its name; None when it is not there."""
-        found = [child.pid for child in self._children if child.service.name == name]
-        return found[0] if found else None
-
     def start(self, service: Service) -> Child:
         """Start a service and go on at once."""
         child = Child(service)
