@@ -43,6 +43,12 @@ class TranscriptionJob(Base):
     status: Mapped[str] = mapped_column(server_default="pending")
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
 
+    # Its place in the queue: the lowest (rank, turn) starts next. See services/queue_order.py
+    client: Mapped[str] = mapped_column(server_default="")  # whose turn it is that the job takes
+    rank: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))  # domain Rank
+    turn: Mapped[float] = mapped_column(Float, server_default=text("0"))
+    waiting_since: Mapped[datetime] = mapped_column(server_default=func.now())
+
     # What was asked for
     model_size: Mapped[str]
     language: Mapped[str | None]
@@ -50,6 +56,7 @@ class TranscriptionJob(Base):
     original_filename: Mapped[str | None]
     content_type: Mapped[str | None]
     file_path: Mapped[str]  # storage key, never a client's name
+    file_removed_at: Mapped[datetime | None]  # when the recording went before its row
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     duration_s: Mapped[float | None] = mapped_column(Float)  # of the probe, corrected by the decode
@@ -96,11 +103,22 @@ class TranscriptionJob(Base):
         CheckConstraint("attempt <= max_attempts", name="attempts_bounded"),
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress_is_a_share"),
         Index(
-            "ix_jobs_waiting",
-            "priority",
+            "ix_jobs_next",
+            "rank",
+            "turn",
             "created_at",
             "id",
-            postgresql_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending' AND next_attempt_at IS NULL"),
+        ),
+        Index(
+            "ix_jobs_due",
+            "next_attempt_at",
+            postgresql_where=text("status = 'pending' AND next_attempt_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_jobs_unheard",
+            text("published_at NULLS FIRST"),
+            postgresql_where=text("status = 'pending' AND next_attempt_at IS NULL"),
         ),
         Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("ix_jobs_newest", text("created_at DESC"), text("id DESC")),
@@ -148,6 +166,37 @@ class TranscriptionResult(Base):
     __table_args__ = (Index("ix_results_by_model", "model_used", text("created_at DESC")),)
 
 
+class TranscriptionWindow(Base):
+    """One decoded window of an unfinished job: a new attempt goes on after the last one."""
+
+    __tablename__ = "transcription_windows"
+
+    job_id: Mapped[UUID] = mapped_column(
+        ForeignKey("transcription_jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # from 0
+    lease_token: Mapped[int] = mapped_column(BigInteger)  # of the attempt that decoded it
+    engine: Mapped[str]
+    model_used: Mapped[str]
+    next_seek: Mapped[int] = mapped_column(Integer)  # mel frames of 10 ms
+    segments: Mapped[list[dict[str, Any]]]
+    carried: Mapped[dict[str, Any]]  # what the engine needs to go on; nobody else reads it
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ClientTurn(Base):
+    """Where a client's next job would stand in the queue of a rank."""
+
+    __tablename__ = "client_turns"
+
+    client: Mapped[str] = mapped_column(primary_key=True)
+    rank: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    turn: Mapped[float] = mapped_column(Float)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_turns_latest", "rank", text("turn DESC")),)
+
+
 class ErrorLog(Base):
     """A dead letter: one job that was given up, with all that is known of why."""
 
@@ -185,6 +234,11 @@ class JobEvent(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    # The transaction that wrote it. Ids of concurrent transactions may become visible out of
+    # order; whoever reads all events reads up to the oldest transaction that still runs.
+    tx: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("(pg_current_xact_id()::text)::bigint")
+    )
     event: Mapped[str]
     status: Mapped[str]  # after the transition
     attempt: Mapped[int] = mapped_column(Integer)
@@ -192,7 +246,11 @@ class JobEvent(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
-    __table_args__ = (Index("ix_events_job", "job_id", "id"), Index("ix_events_at", "at"))
+    __table_args__ = (
+        Index("ix_events_job", "job_id", "id"),
+        Index("ix_events_at", "at"),
+        Index("ix_events_tx", "tx", "id"),
+    )
 
 
 class WorkerProcess(Base):
@@ -203,7 +261,22 @@ class WorkerProcess(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # worker name/pid
     worker: Mapped[str]
     pid: Mapped[int] = mapped_column(Integer)
+    queues: Mapped[str] = mapped_column(server_default="")  # consumed, joined by commas
     job_id: Mapped[UUID | None]
+    idle_since: Mapped[datetime | None]  # NULL while it works on a job
     pool: Mapped[dict[str, Any]]  # ModelPool.get_stats()
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StorageFinding(Base):
+    """A disagreement between the store and the rows, as the audit last saw it."""
+
+    __tablename__ = "storage_findings"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)  # file_without_row, row_without_file
+    key: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    found_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

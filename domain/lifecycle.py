@@ -38,6 +38,25 @@ class Priority(IntEnum):
         return self.name.lower()
 
 
+class Rank(IntEnum):
+    """Where a waiting job stands: every job of a lower rank starts before any of a higher one.
+
+    It follows from priority and history: a job that failed before stands behind those that
+    never ran, unless it is urgent.
+    """
+
+    HIGH = 0
+    NORMAL = 1
+    RETRY = 2
+
+
+def rank_of(priority: int, attempt: int) -> Rank:
+    """The rank of a waiting job with `attempt` attempts behind it."""
+    if priority == Priority.HIGH:
+        return Rank.HIGH
+    return Rank.RETRY if attempt > 0 else Rank.NORMAL
+
+
 class Step(StrEnum):
     """What a job is doing right now, for people to read (`current_step`)."""
 
