@@ -1,4 +1,8 @@
-"""Turn any accepted recording into samples: one strict pass, and one lenient pass if it fails."""
+"""Turn any accepted recording into samples.
+
+What is plain is read as it is; all else goes through ffmpeg, in one strict pass, and in one
+lenient pass if that fails.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from audio.child import run_child
 from audio.ffmpeg import FIRST_AUDIO_STREAM, QUIET, input_options
 from audio.log import FfmpegLog
 from audio.loss import DecodeFacts, describe_loss
+from audio.plain_wav import find_plain_sound, read_plain_sound
 from audio.reason import explain_refusal
 from audio.samples import sanitise
 from audio.signature import refuse_by_signature, wav_claim_s
@@ -87,6 +92,37 @@ def decode(
     soon after `should_stop` turns true.
     """
     refuse_by_signature(path)
+    sound = find_plain_sound(path)
+    if sound is not None:
+        samples = read_plain_sound(
+            path,
+            sound,
+            max_duration_s=max_duration_s,
+            timeout_s=timeout_s,
+            should_stop=should_stop,
+        )
+        if samples is not None:
+            return DecodedAudio(samples, sound.duration_s)
+    return decode_by_ffmpeg(
+        path,
+        ffmpeg=ffmpeg,
+        max_duration_s=max_duration_s,
+        timeout_s=timeout_s,
+        expected_s=expected_s,
+        should_stop=should_stop,
+    )
+
+
+def decode_by_ffmpeg(
+    path: Path,
+    *,
+    ffmpeg: str,
+    max_duration_s: float,
+    timeout_s: float,
+    expected_s: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> DecodedAudio:
+    """As `decode`, for a file whose first bytes were looked at, whatever is in it."""
     deadline = monotonic() + timeout_s
 
     def run_pass(options: tuple[str, ...]) -> _Pass:

@@ -1,4 +1,4 @@
-"""Find out whether a file holds sound, by decoding its first frames."""
+"""Find out whether a file holds sound: by its header if it is plain, else by its first frames."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 from audio.child import run_child
 from audio.ffmpeg import FIRST_AUDIO_STREAM, QUIET, input_options
 from audio.log import FfmpegLog
+from audio.plain_wav import find_plain_sound
 from audio.reason import explain_refusal
 from audio.signature import refuse_by_signature, wav_claim_s
 from domain.errors import AudioEmpty
+from engines.base import SAMPLE_RATE_HZ
 
 # ashowinfo reports a frame as it was decoded; what the header says may be untrue. Eight of them,
 # because noise may resemble one or two frames of MP3.
@@ -34,6 +36,14 @@ def probe(path: Path, *, ffmpeg: str, timeout_s: float) -> AudioProbe:
     AudioDecodeTimeout after `timeout_s`, AudioGone when the file is not there.
     """
     refuse_by_signature(path)
+    sound = find_plain_sound(path)
+    if sound is not None:
+        return AudioProbe(sound.duration_s, "wav", "pcm_s16le", SAMPLE_RATE_HZ, channels=1)
+    return probe_by_ffmpeg(path, ffmpeg=ffmpeg, timeout_s=timeout_s)
+
+
+def probe_by_ffmpeg(path: Path, *, ffmpeg: str, timeout_s: float) -> AudioProbe:
+    """As `probe`, for a file whose first bytes were looked at, whatever is in it."""
     log = FfmpegLog()
     command = [ffmpeg, *QUIET, *input_options(path), *FIRST_AUDIO_STREAM, *FIRST_FRAMES]
     code = run_child(command, timeout_s=timeout_s, on_output=lambda _: None, on_log=log.feed)

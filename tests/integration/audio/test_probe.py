@@ -54,6 +54,6 @@ def test_a_probe_that_takes_too_long_is_a_passing_fault(tmp_path, recording):
     slow.chmod(0o755)
 
     with pytest.raises(AudioDecodeTimeout) as caught:
-        probe(recording("wav"), ffmpeg=str(slow), timeout_s=0.3)
+        probe(recording("mp3"), ffmpeg=str(slow), timeout_s=0.3)
 
     assert caught.value.is_transient
