@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment. Every problem is reported at once, at start."""
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -59,10 +60,13 @@ class Settings(BaseSettings):
     model_acquire_timeout_s: Annotated[float, Field(gt=0)] = 300.0
 
     # Worker
+    workers: Annotated[int, Field(ge=1)] = 1
+    high_only_slots: Annotated[int, Field(ge=0)] = 0
     celery_worker_concurrency: Annotated[int, Field(alias="CELERY_CONCURRENCY", ge=1)] = 2
     worker_max_tasks_per_child: Annotated[int, Field(ge=1)] = 500
     worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     shutdown_grace_s: Annotated[int, Field(ge=1)] = 60
+    deaf_after_s: Annotated[float, Field(gt=0)] = 120.0
 
     # Job core
     heartbeat_s: Annotated[float, Field(gt=0)] = 5.0
@@ -73,7 +77,13 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=50)] = 5
     retry_base_s: Annotated[float, Field(gt=0)] = 15.0
     retry_cap_s: Annotated[float, Field(gt=0)] = 3600.0
-    visibility_timeout_s: Annotated[int, Field(ge=60)] = 86_400
+    visibility_timeout_s: Annotated[int, Field(ge=1)] = 86_400
+    client_weights: str = ""
+    age_after_s: Annotated[float, Field(ge=0)] = 0.0
+    stall_after_s: Annotated[float, Field(gt=0)] = 300.0
+    time_limit_base_s: Annotated[float, Field(gt=0)] = 600.0
+    time_limit_factor: Annotated[float, Field(gt=0)] = 10.0
+    kill_stuck_after_s: Annotated[float, Field(gt=0)] = 30.0
 
     # Retention
     keep_finished_days: Annotated[int, Field(ge=0)] = 30
@@ -121,6 +131,15 @@ class Settings(BaseSettings):
         return self.database_url
 
     @property
+    def weights(self) -> dict[str, float]:
+        """CLIENT_WEIGHTS by client. Raises ValueError."""
+        pairs = (item.rpartition("=") for item in self.client_weights.split(",") if item.strip())
+        found = {client.strip(): float(weight) for client, _, weight in pairs}
+        if not all(client and 0 < weight < math.inf for client, weight in found.items()):
+            raise ValueError("a weight is missing or not above 0")
+        return found
+
+    @property
     def queues(self) -> tuple[str, ...]:
         """Queues that a worker consumes; the order is the priority."""
         return self.worker_queues or CONSUMED_QUEUES
@@ -165,6 +184,10 @@ def problems(settings: Settings) -> list[str]:
             "LEASE_S must be at least three times HEARTBEAT_S: one beat may be lost and one "
             "late before a job is called abandoned"
         )
+    try:
+        _ = settings.weights
+    except ValueError:
+        found.append("CLIENT_WEIGHTS must read client=number, separated by commas: alice=3,bob=0.5")
     unknown = set(settings.queues) - {*CONSUMED_QUEUES, QUEUE_DLQ}
     if unknown:
         found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")

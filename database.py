@@ -86,6 +86,17 @@ def get_db_session() -> Iterator[Session]:
         session.close()
 
 
+@contextmanager
+def get_statement_session() -> Iterator[Session]:
+    """As `get_db_session`, for statements that are each a transaction of their own.
+
+    Postgres commits each as it ends, which saves two of three round trips.
+    """
+    with get_db_session() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
 def _roll_back(session: Session) -> None:
     try:
         session.rollback()

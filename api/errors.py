@@ -47,6 +47,8 @@ STATUS_OF_CODE = {
     "model_unavailable": 500,
     "model_pool_exhausted": 503,
     "out_of_memory": 500,
+    "decode_stalled": 503,
+    "time_limit_exceeded": 503,
 }
 
 # What Flask and Werkzeug raise on their own.

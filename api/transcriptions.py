@@ -158,7 +158,7 @@ def submit(
     services = current_services()
     options = options_from(given, default_model=services.settings.model_size)
     require_bytes(upload)
-    job = submit_job(
+    job_id = submit_job(
         services,
         upload.commit(),
         options,
@@ -167,6 +167,6 @@ def submit(
         content_type=content_type,
         request_id=current_request_id(),
     )
-    where = url_for("transcriptions.Transcription", job_id=job.job_id)
-    receipt = {"job_id": job.job_id, "status": job.status, "message": f"queued; see {where}"}
+    where = url_for("transcriptions.Transcription", job_id=job_id)
+    receipt = {"job_id": job_id, "status": JobStatus.PENDING, "message": f"queued; see {where}"}
     return receipt, 202, {"Location": where}

@@ -28,6 +28,8 @@ ScriptoriumError                internal_error
 +- EngineError                  engine_error          transient
    +- ModelUnavailable          model_unavailable
    +- ModelPoolExhausted        model_pool_exhausted  transient
+   +- DecodeStalled             decode_stalled        transient
+   +- TimeLimitExceeded         time_limit_exceeded   transient
    +- OutOfMemory               out_of_memory         transient
 
 `Stopped` is not an error: it says that the work was asked to end.
@@ -219,6 +221,18 @@ class ModelPoolExhausted(EngineError):
     """Every place in the pool stayed lent for the whole waiting time."""
 
     code = "model_pool_exhausted"
+
+
+class DecodeStalled(EngineError):
+    """The model made no progress for STALL_AFTER_S."""
+
+    code = "decode_stalled"
+
+
+class TimeLimitExceeded(EngineError):
+    """The attempt took longer than a recording of this length may take."""
+
+    code = "time_limit_exceeded"
 
 
 class OutOfMemory(EngineError):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from audio.ffmpeg import find_ffmpeg
 from audio.probe import AudioProbe, probe
 from config import Settings
-from database import get_db_session
+from database import get_db_session, get_statement_session
 from domain.retry import RetryPolicy
 from services.broker import queue_depths
 from services.dispatch import publish
@@ -33,6 +33,8 @@ class Services:
     publish: Callable[[UUID, str], None]
     probe: Callable[[Path], AudioProbe]
     queue_depths: Callable[[], dict[str, int] | None]
+    # For single statements: each commits as it ends.
+    open_statement: Callable[[], AbstractContextManager[Session]] = get_statement_session
 
     @property
     def lease(self) -> timedelta:

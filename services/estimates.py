@@ -1,21 +1,50 @@
 """How long things take here, from what has been measured here."""
 
+import math
+import time
+from collections.abc import Callable
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import TranscriptionResult
+from services.context import Services
 
 LOOK_BACK_JOBS = 20  # enough to smooth, few enough to follow a change of hardware
+REMEMBER_S = 30.0
+RESUMED_FROM = "resumed_from_s"  # in the timings of a result
 MIN_SECONDS = 1.0  # of audio: shorter recordings say more about start-up than about speed
 
 
-def recent_speed(session: Session, model_size: str) -> float | None:
-    """Audio seconds per second of the last jobs with this model; None before the first."""
+class Speeds:
+    """The measured speeds of models on devices, remembered for a while by each process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[float, float | None]] = {}
+
+    def of(self, services: Services, model_size: str, device: str) -> float | None:
+        """Audio seconds per second, as `recent_speed` says."""
+        asked_at, speed = self._known.get((model_size, device), (-math.inf, None))
+        if self._clock() - asked_at > REMEMBER_S:
+            with services.open_statement() as session:
+                speed = recent_speed(session, model_size, device)
+            self._known[model_size, device] = (self._clock(), speed)
+        return speed
+
+
+def recent_speed(session: Session, model_size: str, device: str) -> float | None:
+    """Audio seconds per second of the last jobs with this model on this kind of device.
+
+    None before the first. What was resumed is left out: it was decoded only in part.
+    """
     recent = (
         select(TranscriptionResult.duration, TranscriptionResult.transcribe_s)
         .where(
             TranscriptionResult.model_used == model_size,
+            TranscriptionResult.device == device,
             TranscriptionResult.duration >= MIN_SECONDS,
+            ~TranscriptionResult.timings.has_key(RESUMED_FROM),
         )
         .order_by(TranscriptionResult.created_at.desc())
         .limit(LOOK_BACK_JOBS)

@@ -3,7 +3,7 @@
 import logging
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import (
@@ -15,13 +15,14 @@ from domain.errors import (
     ResultNotReady,
     ScriptoriumError,
 )
-from domain.lifecycle import TERMINAL, JobStatus, Priority
+from domain.lifecycle import TERMINAL, JobStatus, Priority, rank_of
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from models import TranscriptionJob, TranscriptionResult
 from services import lifecycle
 from services.context import Services
 from services.dispatch import queue_for
+from services.queue_order import count_ahead, take_turn
 from services.results import transcript_of
 from services.views import JobView, job_view
 from storage.base import StoredFile
@@ -40,37 +41,37 @@ def submit_job(
     filename: str | None = None,
     content_type: str | None = None,
     request_id: str | None = None,
-) -> JobView:
-    """Make a job of a stored recording and ring for it.
+    client: str = "",
+) -> UUID:
+    """Make a job of a stored recording and ring for it. Returns its id.
 
     Raises AudioError when the file is no audio; then, as on any error before the row is
     committed, the file is removed.
     """
     job_id = uuid4()
+    rank = rank_of(priority, 0)
     try:
-        duration_s = _probe(services, stored)
-        job = Job(
-            id=job_id,
-            status=JobStatus.PENDING,
-            priority=priority,
-            model_size=options.model_size,
-            language=options.language,
-            options=options.to_dict(),
-            original_filename=filename,
-            content_type=content_type,
-            file_path=stored.key,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-            duration_s=duration_s,
-            request_id=request_id,
-            max_attempts=services.settings.max_attempts,
-        )
-        with services.open_session() as session:
-            session.add(job)
-            session.flush()
-            lifecycle.record_submission(session, job_id, {"priority": priority.label})
-            session.refresh(job)
-            view = job_view(job, queue_position=queue_position(session, job))
+        values = {
+            "id": job_id,
+            "client": client,
+            "priority": priority,
+            "rank": rank,
+            "model_size": options.model_size,
+            "language": options.language,
+            "options": options.to_dict(),
+            "original_filename": filename,
+            "content_type": content_type,
+            "file_path": stored.key,
+            "size_bytes": stored.size_bytes,
+            "sha256": stored.sha256,
+            "duration_s": _probe(services, stored),
+            "request_id": request_id,
+            "max_attempts": services.settings.max_attempts,
+        }
+        with services.open_statement() as session:
+            # By itself: a client's submissions must not wait for each other's commit.
+            values["turn"] = take_turn(session, client, rank, _weight(services, client))
+            lifecycle.create(session, values, detail={"priority": priority.label})
     except DatabaseUnavailable:
         # The commit may have gone through before the connection broke, so the file stays:
         # the sweep removes it if no row asks for it.
@@ -79,10 +80,9 @@ def submit_job(
         services.storage.delete(stored.key)
         raise
     logger.info("job_submitted", extra={"job_id": str(job_id), "size_bytes": stored.size_bytes})
-    # Not inside the block: a worker that answers before the commit would find no row.
-    # If this fails the row stays pending and unpublished, and the sweep publishes it.
+    # After the commit: a worker that answers before it would find no row.
     publish_or_log(services, job_id, queue_for(priority, 0))
-    return view
+    return job_id
 
 
 def publish_or_log(services: Services, job_id: UUID, queue: str) -> None:
@@ -91,9 +91,27 @@ def publish_or_log(services: Services, job_id: UUID, queue: str) -> None:
         services.publish(job_id, queue)
     except BrokerUnavailable as error:
         logger.warning("job_not_published", extra={"job_id": str(job_id), "reason": str(error)})
-        return
+        with services.open_statement() as session:
+            lifecycle.mark_unpublished(session, [job_id])
+
+
+def set_priority(
+    services: Services, job_id: UUID, priority: Priority, *, actor: str = "api"
+) -> JobView:
+    """Move a waiting job to another priority; it takes effect with the next claim.
+
+    Raises JobNotFound, or JobStateConflict for a job that does not wait.
+    """
+    with services.open_statement() as session:
+        job, _ = find_job(session, job_id)
+        rank = rank_of(priority, job.attempt)
+        turn = take_turn(session, job.client, rank, _weight(services, job.client))
     with services.open_session() as session:
-        lifecycle.mark_published(session, [job_id])
+        if not lifecycle.reprioritise(session, job_id, priority, turn, actor=actor):
+            raise _conflict(find_job(session, job_id)[0], "moved")
+    logger.info("job_reprioritised", extra={"job_id": str(job_id), "priority": priority.label})
+    publish_or_log(services, job_id, queue_for(priority, 0))
+    return get_job(services, job_id)
 
 
 def get_job(services: Services, job_id: UUID) -> JobView:
@@ -146,20 +164,17 @@ def get_transcript(services: Services, job_id: UUID) -> tuple[JobView, Transcrip
 
 
 def queue_position(session: Session, job: TranscriptionJob) -> int | None:
-    """Place among the jobs that could start now, 1 being next; None when it does not wait."""
+    """Place among the jobs that could start now, 1 being next; None when it does not wait.
+
+    Counted up to POSITION_LIMIT + 1, which means that many or more.
+    """
     if job.status != JobStatus.PENDING or job.next_attempt_at is not None:
         return None
-    ahead = session.scalar(
-        select(func.count())
-        .select_from(Job)
-        .where(
-            Job.status == JobStatus.PENDING,
-            Job.next_attempt_at.is_(None),
-            (Job.priority < job.priority)
-            | ((Job.priority == job.priority) & (Job.created_at < job.created_at)),
-        )
-    )
-    return 1 + (ahead or 0)
+    return 1 + count_ahead(session, job)
+
+
+def _weight(services: Services, client: str) -> float:
+    return services.settings.weights.get(client, 1.0)
 
 
 def _probe(services: Services, stored: StoredFile) -> float | None:

@@ -3,78 +3,67 @@
 Every function is one guarded UPDATE and one line of history in the caller's transaction.
 A guard that matches no row means that somebody else was first: the function says so by
 None or False and writes nothing. Time is Postgres' own, so worker clocks do not matter.
+
+Whoever updates a row that waits leaves `published_at` empty or rings for it: a claim skips
+rows that are locked at that moment, and its message is spent all the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, delete, func, insert, literal, or_, update
+from sqlalchemy import Row, case, delete, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from domain.lifecycle import TERMINAL, JobStatus, Step
+from domain.lifecycle import TERMINAL, JobStatus, Priority, Rank, Step
 from domain.transcript import Transcript
-from models import ErrorLog, JobEvent, TranscriptionJob, TranscriptionResult
+from models import (
+    TranscriptionJob,
+    TranscriptionResult,
+    TranscriptionWindow,
+)
+from services.attempts import Beat, Claim, FailedAttempt
+from services.history import RECONCILER, event_from, record, record_dead_letter
+from services.queue_order import best_waiting
 from services.results import result_values
+from services.window_store import drop_windows
 
 Job = TranscriptionJob
 NO_LEASE = {"lease_owner": None, "lease_expires_at": None}
 
 
-@dataclass(frozen=True)
-class Claim:
-    """The right to work on a job for one attempt. `lease_token` fences it."""
+def create(session: Session, values: dict[str, Any], *, detail: dict[str, Any]) -> None:
+    """Insert a job that waits, and begin its history. One statement.
 
-    job_id: UUID
-    attempt: int
-    lease_token: int
-    max_attempts: int
-    worker: str
-    file_path: str
-    duration_s: float | None
-    options: dict[str, Any]
-    request_id: str | None
-
-
-@dataclass(frozen=True)
-class Beat:
-    """What the database says to a worker that renews its lease."""
-
-    is_cancel_requested: bool
+    The bell counts as rung: whoever creates a job rings for it, or says that it could not.
+    """
+    job = (
+        insert(Job)
+        .values(status=JobStatus.PENDING, published_at=func.now(), **values)
+        .returning(Job.id)
+        .cte("job")
+    )
+    session.execute(event_from(job, "submitted", JobStatus.PENDING, literal(0), "api", detail))
 
 
-@dataclass(frozen=True)
-class FailedAttempt:
-    """Facts about an attempt that ended with an error."""
+def claim_next(session: Session, rank: Rank, *, worker: str, lease: timedelta) -> Claim | None:
+    """Take the job that goes next among those up to `rank`; None when none waits. One statement.
 
-    error_type: str  # stable code
-    error_class: str
-    message: str
-    stack_trace: str | None
-    worker: str | None
-    memory_mb: float | None
-
-
-def claim(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> Claim | None:
-    """Take the job for one attempt, or return None when it is not ours to take."""
-    row = session.execute(
+    Its loss in a crash of Postgres does no harm, so it does not wait for the disk: the job
+    waits again, and the owner in the fence keeps this worker from another's lease.
+    """
+    best = best_waiting(rank).cte("best")
+    claimed = (
         update(Job)
-        .where(
-            Job.id == job_id,
-            Job.status == JobStatus.PENDING,
-            Job.attempt < Job.max_attempts,
-            or_(Job.next_attempt_at.is_(None), Job.next_attempt_at <= func.now()),
-        )
+        .where(Job.id == best.c.id)
         .values(
             status=JobStatus.PROCESSING,
             attempt=Job.attempt + 1,
             lease_token=Job.lease_token + 1,
             lease_owner=worker,
             lease_expires_at=func.now() + lease,
-            next_attempt_at=None,
             started_at=func.now(),
             updated_at=func.now(),
             progress=0,
@@ -82,6 +71,7 @@ def claim(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> C
             time_left_s=None,
         )
         .returning(
+            Job.id.label("job_id"),
             Job.attempt,
             Job.lease_token,
             Job.max_attempts,
@@ -89,12 +79,26 @@ def claim(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> C
             Job.duration_s,
             Job.options,
             Job.request_id,
+            Job.rank,
         )
+        .cte("claimed")
+    )
+    started = event_from(
+        claimed, "started", JobStatus.PROCESSING, claimed.c.attempt, worker, None
+    ).cte("started")
+    has_windows = exists().where(TranscriptionWindow.job_id == claimed.c.job_id)
+    row = session.execute(
+        select(
+            claimed,
+            has_windows.label("has_windows"),
+            func.set_config("synchronous_commit", "off", literal(True)).label("is_relaxed"),
+        ).add_cte(started)
     ).one_or_none()
     if row is None:
         return None
-    _record(session, job_id, "started", JobStatus.PROCESSING, row.attempt, worker)
-    return Claim(job_id=job_id, worker=worker, **row._asdict())
+    facts = row._asdict()
+    del facts["is_relaxed"]
+    return Claim(worker=worker, **facts)
 
 
 def heartbeat(session: Session, mine: Claim, *, lease: timedelta, **seen: Any) -> Beat | None:
@@ -113,26 +117,43 @@ def heartbeat(session: Session, mine: Claim, *, lease: timedelta, **seen: Any) -
     return None if row is None else Beat(row.cancel_requested_at is not None)
 
 
-def complete(session: Session, mine: Claim, transcript: Transcript, transcribe_s: float) -> bool:
-    """Write the result and finish the job, in one transaction. False when fenced or cancelled."""
-    done = session.execute(
+def complete(
+    session: Session,
+    mine: Claim,
+    transcript: Transcript,
+    transcribe_s: float,
+    *,
+    has_windows: bool,
+) -> bool:
+    """Write the result and finish the job, in one statement. False when fenced or cancelled."""
+    done = (
         update(Job)
         .where(*_held(mine), Job.cancel_requested_at.is_(None))
         .values(**_finished(JobStatus.COMPLETED), progress=1, duration_s=transcript.duration_s)
         .returning(Job.id)
-    ).one_or_none()
-    if done is None:
-        return False
-    session.execute(
-        insert(TranscriptionResult).values(
-            job_id=mine.job_id,
-            attempt=mine.attempt,
-            lease_token=mine.lease_token,
-            transcribe_s=transcribe_s,
-            **result_values(transcript),
-        )
+        .cte("done")
     )
-    _record(session, mine.job_id, "completed", JobStatus.COMPLETED, mine.attempt, mine.worker)
+    columns = TranscriptionResult.__table__.c
+    values = {
+        "attempt": mine.attempt,
+        "lease_token": mine.lease_token,
+        "transcribe_s": transcribe_s,
+        **result_values(transcript),
+    }
+    result = insert(TranscriptionResult).from_select(
+        ["job_id", *values],
+        select(done.c.id, *(literal(value, columns[name].type) for name, value in values.items())),
+    )
+    event = event_from(
+        done, "completed", JobStatus.COMPLETED, literal(mine.attempt), mine.worker, None
+    )
+    row = session.execute(
+        select(done.c.id).add_cte(result.cte("result")).add_cte(event.cte("event"))
+    ).one_or_none()
+    if row is None:
+        return False
+    if has_windows:
+        drop_windows(session, mine.job_id)
     return True
 
 
@@ -143,6 +164,7 @@ def retry_later(session: Session, mine: Claim, failed: FailedAttempt, after: tim
         .where(*_held(mine), Job.cancel_requested_at.is_(None))
         .values(
             **_waiting(),
+            rank=_rank_of_retry(),
             next_attempt_at=func.now() + after,
             current_step=Step.WAITING_FOR_RETRY,
             error_type=failed.error_type,
@@ -152,8 +174,8 @@ def retry_later(session: Session, mine: Claim, failed: FailedAttempt, after: tim
     ).one_or_none()
     if row is None:
         return False
-    detail = {**_error_detail(failed), "after_s": round(after.total_seconds(), 3)}
-    _record(session, mine.job_id, "retry", JobStatus.PENDING, mine.attempt, mine.worker, detail)
+    detail = {**failed.detail, "after_s": round(after.total_seconds(), 3)}
+    record(session, mine.job_id, "retry", JobStatus.PENDING, mine.attempt, mine.worker, detail)
     return True
 
 
@@ -171,7 +193,7 @@ def fail(session: Session, mine: Claim, failed: FailedAttempt, reason: str) -> b
     ).one_or_none()
     if row is None:
         return False
-    _dead_letter(session, row, failed, reason, actor=mine.worker)
+    record_dead_letter(session, row, failed, reason, actor=mine.worker)
     return True
 
 
@@ -191,7 +213,7 @@ def release(session: Session, mine: Claim, reason: str) -> bool:
     if row is None:
         return False
     detail = {"reason": reason}
-    _record(session, mine.job_id, "released", JobStatus.PENDING, row.attempt, mine.worker, detail)
+    record(session, mine.job_id, "released", JobStatus.PENDING, row.attempt, mine.worker, detail)
     return True
 
 
@@ -218,7 +240,7 @@ def cancel(session: Session, job_id: UUID, *, actor: str) -> JobStatus | None:
         return None
     status = JobStatus(row.status)
     event = "cancelled" if status is JobStatus.CANCELLED else "cancel_requested"
-    _record(session, job_id, event, status, row.attempt, actor)
+    record(session, job_id, event, status, row.attempt, actor)
     return status
 
 
@@ -232,17 +254,38 @@ def confirm_cancel(session: Session, mine: Claim) -> bool:
     ).one_or_none()
     if row is None:
         return False
-    _record(session, mine.job_id, "cancelled", JobStatus.CANCELLED, mine.attempt, mine.worker)
+    record(session, mine.job_id, "cancelled", JobStatus.CANCELLED, mine.attempt, mine.worker)
     return True
 
 
-def requeue_failed(session: Session, job_id: UUID, *, actor: str) -> bool:
-    """Put a given-up job back to the start, with all its attempts before it."""
+def requeue_failed(
+    session: Session,
+    job_id: UUID,
+    *,
+    actor: str,
+    options: dict[str, Any] | None = None,
+    priority: int | None = None,
+) -> bool:
+    """Put a given-up job back to the start, with all its attempts before it.
+
+    `options` replace the job's; what was decoded with the old ones is dropped then.
+    """
+    changes: dict[str, Any] = {}
+    if options is not None:
+        changes = {
+            "options": options,
+            "model_size": options["model_size"],
+            "language": options["language"],
+        }
+    if priority is not None:
+        changes["priority"] = priority
     row = session.execute(
         update(Job)
-        .where(Job.id == job_id, Job.status == JobStatus.FAILED)
+        .where(Job.id == job_id, Job.status == JobStatus.FAILED, Job.file_removed_at.is_(None))
         .values(
             **_waiting(),
+            **changes,
+            rank=Job.priority if priority is None else priority,
             attempt=0,
             lease_token=Job.lease_token + 1,
             progress=0,
@@ -256,8 +299,60 @@ def requeue_failed(session: Session, job_id: UUID, *, actor: str) -> bool:
     ).one_or_none()
     if row is None:
         return False
-    _record(session, job_id, "requeued", JobStatus.PENDING, 0, actor)
+    detail = {"changed": sorted(changes)} if changes else None
+    record(session, job_id, "requeued", JobStatus.PENDING, 0, actor, detail)
+    if options is not None:
+        drop_windows(session, job_id)
     return True
+
+
+def reprioritise(
+    session: Session, job_id: UUID, priority: Priority, turn: float, *, actor: str
+) -> bool:
+    """Move a waiting job to another place in the queue. False when it does not wait."""
+    row = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.PENDING)
+        .values(
+            priority=priority,
+            rank=case(
+                (literal(priority == Priority.HIGH), Rank.HIGH),
+                (Job.attempt > 0, Rank.RETRY),
+                else_=Rank.NORMAL,
+            ),
+            turn=turn,
+            updated_at=func.now(),
+        )
+        .returning(Job.attempt)
+    ).one_or_none()
+    if row is None:
+        return False
+    detail = {"priority": priority.label}
+    record(session, job_id, "reprioritised", JobStatus.PENDING, row.attempt, actor, detail)
+    return True
+
+
+def age(session: Session, job_ids: Sequence[UUID], turn: ColumnElement[float]) -> None:
+    """Let jobs that waited too long stand with the urgent ones. The caller holds their rows."""
+    rows = session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.status == JobStatus.PENDING)
+        .values(rank=Rank.HIGH, turn=turn, published_at=None, updated_at=func.now())
+        .returning(Job.id, Job.attempt)
+    ).all()
+    for row in rows:
+        record(session, row.id, "aged", JobStatus.PENDING, row.attempt, RECONCILER)
+
+
+def expire_leases(session: Session, owners: Sequence[str]) -> int:
+    """End the leases of workers that are known to be dead; the reaper does the rest."""
+    rows = session.execute(
+        update(Job)
+        .where(Job.status == JobStatus.PROCESSING, Job.lease_owner.in_(owners))
+        .values(lease_expires_at=func.now())
+        .returning(Job.id)
+    ).all()
+    return len(rows)
 
 
 def take_back(
@@ -273,6 +368,7 @@ def take_back(
     else:
         values |= {
             **_waiting(),
+            "rank": _rank_of_retry(),
             "next_attempt_at": func.now() + after,
             "current_step": Step.WAITING_FOR_RETRY,
         }
@@ -281,10 +377,10 @@ def take_back(
         update(Job).where(Job.id == row.id).values(**values, lease_token=Job.lease_token + 1)
     )
     if after is None:
-        _dead_letter(session, row, failed, reason, actor="reconciler")
+        record_dead_letter(session, row, failed, reason, actor=RECONCILER)
     else:
-        detail = {**_error_detail(failed), "after_s": round(after.total_seconds(), 3)}
-        _record(session, row.id, "reaped", JobStatus.PENDING, row.attempt, "reconciler", detail)
+        detail = {**failed.detail, "after_s": round(after.total_seconds(), 3)}
+        record(session, row.id, "reaped", JobStatus.PENDING, row.attempt, RECONCILER, detail)
 
 
 def force_cancel(session: Session, row: Row[Any]) -> None:
@@ -295,20 +391,15 @@ def force_cancel(session: Session, row: Row[Any]) -> None:
         .values(**_finished(JobStatus.CANCELLED), lease_token=Job.lease_token + 1)
     )
     detail = {"forced": True}
-    _record(session, row.id, "cancelled", JobStatus.CANCELLED, row.attempt, "reconciler", detail)
+    record(session, row.id, "cancelled", JobStatus.CANCELLED, row.attempt, RECONCILER, detail)
 
 
-def record_submission(session: Session, job_id: UUID, detail: dict[str, Any]) -> None:
-    """Begin the history of a new job."""
-    _record(session, job_id, "submitted", JobStatus.PENDING, 0, "api", detail)
-
-
-def mark_published(session: Session, job_ids: Sequence[UUID]) -> None:
-    """Note that the doorbell was rung for jobs that wait."""
+def mark_unpublished(session: Session, job_ids: Sequence[UUID]) -> None:
+    """Note that nobody rang for jobs that wait; the dispatch sweep will."""
     session.execute(
         update(Job)
         .where(Job.id.in_(job_ids), Job.status == JobStatus.PENDING)
-        .values(published_at=func.now())
+        .values(published_at=None)
     )
 
 
@@ -324,6 +415,7 @@ def _held(mine: Claim) -> tuple[ColumnElement[bool], ...]:
     return (
         Job.id == mine.job_id,
         Job.lease_token == mine.lease_token,
+        Job.lease_owner == mine.worker,
         Job.status == JobStatus.PROCESSING,
     )
 
@@ -343,58 +435,12 @@ def _waiting() -> dict[str, Any]:
     return {
         "status": JobStatus.PENDING,
         "published_at": None,
+        "waiting_since": func.now(),
         "updated_at": func.now(),
         "time_left_s": None,
         **NO_LEASE,
     }
 
 
-def _dead_letter(
-    session: Session, row: Row[Any], failed: FailedAttempt, reason: str, *, actor: str
-) -> None:
-    session.execute(
-        insert(ErrorLog).values(
-            job_id=row.id,
-            error_type=failed.error_type,
-            error_class=failed.error_class,
-            error_message=failed.message,
-            reason=reason,
-            stack_trace=failed.stack_trace,
-            retry_count=max(0, row.attempt - 1),
-            options=row.options,
-            worker_id=failed.worker,
-            memory_mb=failed.memory_mb,
-        )
-    )
-    detail = {**_error_detail(failed), "reason": reason}
-    _record(session, row.id, "dead_lettered", JobStatus.FAILED, row.attempt, actor, detail)
-
-
-def _error_detail(failed: FailedAttempt) -> dict[str, Any]:
-    return {
-        "error_type": failed.error_type,
-        "message": failed.message,
-        "worker": failed.worker,
-        "memory_mb": failed.memory_mb,
-    }
-
-
-def _record(
-    session: Session,
-    job_id: UUID,
-    event: str,
-    status: JobStatus,
-    attempt: int,
-    actor: str,
-    detail: dict[str, Any] | None = None,
-) -> None:
-    session.execute(
-        insert(JobEvent).values(
-            job_id=job_id,
-            event=event,
-            status=status,
-            attempt=attempt,
-            actor=actor,
-            detail=detail or {},
-        )
-    )
+def _rank_of_retry() -> ColumnElement[int]:
+    return case((Job.priority == Priority.HIGH, Rank.HIGH), else_=Rank.RETRY)

@@ -38,6 +38,7 @@ class Reconciler:
         often_s = services.settings.reap_interval_s
         self._sweeps = [
             _Sweep(sweeps.dispatch_pending, min(1.0, often_s)),
+            _Sweep(sweeps.age_waiting, often_s),
             _Sweep(sweeps.reap_expired, often_s),
             _Sweep(sweeps.force_cancels, often_s),
             _Sweep(sweeps.forget_gone_processes, HOURLY_S),

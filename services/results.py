@@ -10,13 +10,13 @@ from models import TranscriptionResult
 def result_values(transcript: Transcript) -> dict[str, Any]:
     """The columns of transcription_results that hold this transcript."""
     return {
-        "transcription_text": _storable(transcript.text),
+        "transcription_text": storable(transcript.text),
         "language": transcript.language,
         "language_probability": transcript.language_probability,
         "duration": transcript.duration_s,
         "word_count": transcript.word_count,
         "confidence": transcript.confidence,
-        "segments": [_storable(asdict(segment)) for segment in transcript.segments],
+        "segments": [storable(asdict(segment)) for segment in transcript.segments],
         "task": transcript.task,
         "model_requested": transcript.model_requested,
         "model_used": transcript.model_used,
@@ -46,12 +46,12 @@ def transcript_of(row: TranscriptionResult) -> Transcript:
     )
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Without NUL characters, which Postgres refuses and a model could in theory emit."""
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, dict):
-        return {key: _storable(item) for key, item in value.items()}
+        return {key: storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value

@@ -5,44 +5,75 @@ reconcilers at once do no harm: leadership only saves work.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, delete, exists, func, literal, or_, select, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Row, Select, delete, exists, func, or_, select, update
 
-from config import CONSUMED_QUEUES, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
+from config import CONSUMED_QUEUES
 from domain.errors import BrokerUnavailable, WorkerLost
-from domain.lifecycle import JobStatus, Priority, Step
+from domain.lifecycle import JobStatus, Rank, Step
 from domain.retry import Retry, decide
 from models import TranscriptionJob, WorkerProcess
 from services import lifecycle
+from services.attempts import FailedAttempt
 from services.context import Services
 from services.dispatch import publish_dead_letter, queue_for
-from services.lifecycle import FailedAttempt
 from services.liveness import GONE_AFTER_S
+from services.queue_order import ORDER, is_ready, present
 
 logger = logging.getLogger(__name__)
 
 Job = TranscriptionJob
 BATCH = 100  # rows per statement: short locks, few round trips
+MAX_BATCHES = 10  # in one sweep
 PATIENCE = 10  # times REDISPATCH_AFTER_S, before a busy queue is rung again
 
 
 def dispatch_pending(services: Services) -> int:
-    """Ring for jobs that wait, are due, and were not rung for (lately). Returns how many."""
-    rows = _take_unpublished(services)
-    for done, row in enumerate(rows):
-        try:
-            services.publish(row.id, queue_for(row.priority, row.attempt))
-        except BrokerUnavailable as error:
-            # They count as rung for now; the sweep comes back to them by their age.
-            logger.warning(
-                "dispatch_stopped", extra={"reason": str(error), "left": len(rows) - done}
-            )
-            _forget_published(services, [r.id for r in rows[done:]])
-            return done
-    return len(rows)
+    """Ring for jobs that wait and were not rung for (lately). Returns how many.
+
+    In no particular order: a message says that a job waits, and workers take the best one.
+    """
+    _promote_due(services)
+    rung = 0
+    for _ in range(MAX_BATCHES):
+        rows = _take_unheard(services)
+        for done, row in enumerate(rows):
+            try:
+                services.publish(row.id, queue_for(row.priority, row.attempt))
+            except BrokerUnavailable as error:
+                left = [r.id for r in rows[done:]]
+                logger.warning("dispatch_stopped", extra={"reason": str(error), "left": len(left)})
+                with services.open_session() as session:
+                    lifecycle.mark_unpublished(session, left)
+                return rung + done
+        rung += len(rows)
+        if len(rows) < BATCH:
+            break
+    return rung
+
+
+def age_waiting(services: Services) -> int:
+    """Let what has waited for AGE_AFTER_S stand with the urgent jobs. 0 is never."""
+    seconds = services.settings.age_after_s
+    if not seconds:
+        return 0
+    old = (
+        select(Job.id)
+        .where(
+            *is_ready(),
+            Job.rank > Rank.HIGH,
+            Job.waiting_since < func.now() - timedelta(seconds=seconds),
+        )
+        .order_by(*ORDER)
+    )
+    with services.open_session() as session:
+        ids = session.scalars(_locked(old)).all()
+        if ids:
+            lifecycle.age(session, ids, present(Rank.HIGH))
+    return len(ids)
 
 
 def reap_expired(services: Services) -> int:
@@ -132,59 +163,55 @@ def forget_gone_processes(services: Services) -> int:
         )
 
 
-def _take_unpublished(services: Services) -> list[Row[*tuple[Any, ...]]]:
-    is_due = or_(Job.next_attempt_at.is_(None), Job.next_attempt_at <= func.now())
-    chosen = (
+def _promote_due(services: Services) -> None:
+    """Let retries whose time has come wait like other jobs."""
+    due = (
         select(Job.id)
-        .where(Job.status == JobStatus.PENDING, is_due, _is_unheard(services))
-        .order_by(Job.priority, Job.created_at, Job.id)
-        .limit(BATCH)
+        .where(Job.status == JobStatus.PENDING, Job.next_attempt_at <= func.now())
+        .order_by(Job.next_attempt_at)
+        .limit(BATCH * MAX_BATCHES)
         .with_for_update(skip_locked=True)
-        .cte("chosen")
+        .cte("due")
     )
-    with services.open_session() as session:
-        rows = session.execute(
+    with services.open_statement() as session:
+        session.execute(
             update(Job)
-            .where(Job.id == chosen.c.id)
+            .where(Job.id == due.c.id)
             .values(
-                published_at=func.now(),
                 next_attempt_at=None,
+                published_at=None,
+                waiting_since=func.now(),
                 current_step=Step.QUEUED,
                 updated_at=func.now(),
             )
-            .returning(Job.id, Job.priority, Job.attempt, Job.created_at)
-        ).all()
-    return sorted(rows, key=lambda row: (row.priority, row.created_at, row.id))
+        )
 
 
-def _is_unheard(services: Services) -> ColumnElement[bool]:
-    """Never rung for, or rung for in vain.
+def _take_unheard(services: Services) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Jobs that were never rung for, or rung for in vain; from now on they count as rung for.
 
     A queue that still holds messages may hold this job's too, and ringing every minute for
-    everything that waits would only make it longer: there the sweep is patient.
+    everything that waits would only make it longer: then the sweep is patient.
     """
     after = timedelta(seconds=services.settings.redispatch_after_s)
     depths = services.queue_depths() or {}
-    drained = [queue for queue in CONSUMED_QUEUES if depths.get(queue) == 0]
-    queue = case(
-        (Job.attempt > 0, literal(QUEUE_RETRY)),
-        (Job.priority == Priority.HIGH, literal(QUEUE_HIGH)),
-        else_=literal(QUEUE_NORMAL),
+    is_drained = all(depths.get(queue) == 0 for queue in CONSUMED_QUEUES)
+    rung_before = func.now() - (after if is_drained else PATIENCE * after)
+    unheard = (
+        select(Job.id)
+        .where(*is_ready(), or_(Job.published_at.is_(None), Job.published_at < rung_before))
+        .order_by(Job.published_at.nulls_first())
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("unheard")
     )
-    return or_(
-        Job.published_at.is_(None),
-        and_(Job.published_at < func.now() - after, queue.in_(drained)),
-        Job.published_at < func.now() - PATIENCE * after,
-    )
-
-
-def _forget_published(services: Services, job_ids: list[Any]) -> None:
-    with services.open_session() as session:
-        session.execute(
+    with services.open_statement() as session:
+        return session.execute(
             update(Job)
-            .where(and_(Job.id.in_(job_ids), Job.status == JobStatus.PENDING))
-            .values(published_at=None)
-        )
+            .where(Job.id == unheard.c.id)
+            .values(published_at=func.now())
+            .returning(Job.id, Job.priority, Job.attempt)
+        ).all()
 
 
 def _locked(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -4,21 +4,30 @@ import logging
 import threading
 import time
 import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import psutil
 
 from audio.decode import DecodedAudio
+from config import QUEUE_RETRY
 from domain.errors import DatabaseUnavailable, ScriptoriumError, Stopped
 from domain.lifecycle import Step
 from domain.options import TranscriptionOptions
 from domain.retry import GiveUp, Retry, decide
 from domain.transcript import Transcript
+from domain.windows import Window, usable_windows
 from services import lifecycle
-from services.estimates import recent_speed, time_left_s
-from services.heartbeat import Heartbeat, StopReason
-from services.lifecycle import Claim, FailedAttempt
+from services.attempts import Claim, FailedAttempt
+from services.estimates import RESUMED_FROM, time_left_s
+from services.heartbeat import Heartbeat, save_progress
+from services.history import note
+from services.jobs import publish_or_log
 from services.log_context import request_context
+from services.queue_order import RANK_OF_QUEUE
+from services.watchdog import StopReason, error_of
+from services.window_store import load_windows
 from services.worker_context import WorkerServices
 
 logger = logging.getLogger(__name__)
@@ -29,30 +38,55 @@ PERSIST_PATIENCE_S = 300.0  # the work is done: waiting for Postgres beats doing
 PERSIST_RETRY_S = 1.0
 MAX_MESSAGE_CHARS = 2_000
 BYTES_PER_MB = 1024 * 1024
+FRAMES_PER_S = 100  # of mel
 
 
-def run_job(services: WorkerServices, job_id: UUID) -> None:
-    """Run one attempt. Safe to call twice, late or for a job that is gone."""
-    with services.base.open_session() as session:
-        claim = lifecycle.claim(session, job_id, worker=services.worker, lease=services.base.lease)
+def run_job(
+    services: WorkerServices,
+    rung_for: UUID,
+    queue: str = QUEUE_RETRY,
+    *,
+    on_claim: Callable[[UUID], None] = lambda _: None,
+) -> UUID | None:
+    """Run one attempt of the job that goes next; return which, or None when none waits.
+
+    A message says that a job waits, not which one goes next: it lets this worker take the
+    best among the jobs of its queue and of better ones. Safe to call twice, or too late.
+    """
+    rank = RANK_OF_QUEUE[queue]
+    with services.base.open_statement() as session:
+        claim = lifecycle.claim_next(
+            session, rank, worker=services.worker, lease=services.base.lease
+        )
     if claim is None:
-        logger.info("job_not_claimed", extra={"job_id": str(job_id)})
-        return
+        logger.info("nothing_to_claim", extra={"rung_for": str(rung_for), "queue": queue})
+        return None
+    if claim.rank < rank and claim.job_id != rung_for:
+        # The message was for a job that still waits, and is spent: it has to be sent again.
+        publish_or_log(services.base, rung_for, queue)
+    on_claim(claim.job_id)
     with request_context(claim.request_id):
         logger.info("job_started", extra=_facts(claim))
         _attempt(services, claim)
+    return claim.job_id
 
 
 def _attempt(services: WorkerServices, claim: Claim) -> None:
-    with Heartbeat(services.base, claim, is_draining=services.is_draining) as heart:
-        try:
+    heart = Heartbeat(
+        services.base,
+        claim,
+        is_draining=services.is_draining,
+        on_stuck=lambda: _end_stuck(services, claim, heart),
+    )
+    try:
+        with heart:
             transcript, transcribe_s = _transcribe(services, claim, heart)
             heart.publish(current_step=Step.SAVING)
-            _persist(services, claim, transcript, transcribe_s)
-        except Stopped:
-            _on_stop(services, claim, heart.stop_reason)
-        except Exception as error:  # noqa: BLE001 - every error ends in the retry or the dead letters
-            _on_error(services, claim, error)
+            _persist(services, claim, heart, transcript, transcribe_s)
+    except Stopped:
+        _on_stop(services, claim, heart)
+    except Exception as error:  # noqa: BLE001 - every error ends in the retry or the dead letters
+        _on_error(services, claim, error, heart.take_windows())
 
 
 def _transcribe(
@@ -67,20 +101,43 @@ def _transcribe(
         options.model_size, allow_downgrade=options.allow_downgrade
     ) as model:
         acquired = time.monotonic()
+        kept = _kept_windows(services, claim, model.model_size)
+        heart.limit(audio.duration_s)
         transcript = model.transcribe(
             audio.samples,
             options,
-            on_progress=_progress(services, heart, options.model_size, audio.duration_s),
+            on_progress=_progress(services, heart, model, audio.duration_s, _end_s(kept)),
             should_stop=heart.should_stop,
+            on_window=heart.keep,
+            resume=kept,
         )
     done = time.monotonic()
     timings = {
         "audio_decode_s": round(decoded - started, 3),
         "model_acquire_s": round(acquired - decoded, 3),
         "transcribe_s": round(done - acquired, 3),
+        **({RESUMED_FROM: _end_s(kept)} if kept else {}),
         **{name: round(value, 3) for name, value in transcript.timings_s.items()},
     }
     return transcript.with_notes(audio.warnings, timings), done - acquired
+
+
+def _kept_windows(services: WorkerServices, claim: Claim, model: str) -> Sequence[Window]:
+    """What earlier attempts decoded with this very model, if anything."""
+    if not claim.has_windows:
+        return ()
+    engine = services.base.settings.whisper_engine
+    with services.base.open_session() as session:
+        kept = usable_windows(load_windows(session, claim.job_id), engine=engine, model=model)
+        if kept:
+            detail = {"windows": len(kept), "from_s": _end_s(kept)}
+            note(session, claim.job_id, "resumed", actor=claim.worker, detail=detail)
+    logger.info("job_resumed", extra={**_facts(claim), "from_s": _end_s(kept)})
+    return kept
+
+
+def _end_s(windows: Sequence[Window]) -> float:
+    return windows[-1].next_seek / FRAMES_PER_S if windows else 0.0
 
 
 def _decode(services: WorkerServices, claim: Claim, heart: Heartbeat) -> DecodedAudio:
@@ -98,65 +155,97 @@ def _decode(services: WorkerServices, claim: Claim, heart: Heartbeat) -> Decoded
 class _Progress:
     """Turns the engine's shares into what people watch."""
 
-    def __init__(self, heart: Heartbeat, expected_s: float | None) -> None:
+    def __init__(self, heart: Heartbeat, expected_s: float | None, start: float) -> None:
         self._heart = heart
         self._expected_s = expected_s
+        self._start = start  # share that earlier attempts decoded
         self._started = time.monotonic()
-        self(0.0)
+        self(start)
 
     def __call__(self, share: float) -> None:
         elapsed_s = time.monotonic() - self._started
+        done = max(0.0, share - self._start) / (1 - self._start)
         self._heart.publish(
             current_step=Step.TRANSCRIBING,
             progress=min(1.0, max(0.0, share)),
-            time_left_s=time_left_s(share, elapsed_s, self._expected_s),
+            time_left_s=time_left_s(done, elapsed_s, self._expected_s),
         )
 
 
 def _progress(
-    services: WorkerServices, heart: Heartbeat, model_size: str, duration_s: float
+    services: WorkerServices, heart: Heartbeat, model: Any, duration_s: float, kept_s: float
 ) -> _Progress:
-    with services.base.open_session() as session:
-        speed = recent_speed(session, model_size)
-    return _Progress(heart, duration_s / speed if speed else None)
+    speed = services.speeds.of(services.base, model.model_size, model.device)
+    start = min(kept_s / duration_s, 0.999) if duration_s else 0.0
+    expected_s = duration_s * (1 - start) / speed if speed else None
+    return _Progress(heart, expected_s, start)
 
 
 def _persist(
-    services: WorkerServices, claim: Claim, transcript: Transcript, transcribe_s: float
+    services: WorkerServices,
+    claim: Claim,
+    heart: Heartbeat,
+    transcript: Transcript,
+    transcribe_s: float,
 ) -> None:
     """Write the result, waiting out a database that is away: the fence keeps it safe."""
     deadline = time.monotonic() + PERSIST_PATIENCE_S
     while True:
         try:
             with services.base.open_session() as session:
-                is_mine = lifecycle.complete(session, claim, transcript, transcribe_s)
+                is_mine = lifecycle.complete(
+                    session,
+                    claim,
+                    transcript,
+                    transcribe_s,
+                    has_windows=heart.has_saved_windows,
+                )
             break
         except DatabaseUnavailable:
             if time.monotonic() > deadline:
                 raise
             logger.warning("result_waits_for_database", extra=_facts(claim))
             threading.Event().wait(PERSIST_RETRY_S)
-    if is_mine:
-        audio_s, wall_s = round(transcript.duration_s, 3), round(transcribe_s, 3)
-        logger.info("job_completed", extra={**_facts(claim), "audio_s": audio_s, "wall_s": wall_s})
-        return
-    # Either a cancel came first, or another attempt holds the job now.
-    _on_stop(services, claim, StopReason.CANCELLED)
+    if not is_mine:
+        # Either a cancel came first, or another attempt holds the job now.
+        raise Stopped
+    audio_s, wall_s = round(transcript.duration_s, 3), round(transcribe_s, 3)
+    logger.info("job_completed", extra={**_facts(claim), "audio_s": audio_s, "wall_s": wall_s})
 
 
-def _on_stop(services: WorkerServices, claim: Claim, reason: StopReason | None) -> None:
+def _on_stop(services: WorkerServices, claim: Claim, heart: Heartbeat) -> None:
     """End an attempt that was asked to end; what the row says decides what becomes of it."""
+    reason = heart.stop_reason
+    error = error_of(reason, services.base.settings)
+    if error is not None:
+        _on_error(services, claim, error, heart.take_windows())
+        return
     with services.base.open_session() as session:
         if lifecycle.confirm_cancel(session, claim):
             outcome = "job_cancelled"
         elif reason is StopReason.DRAINING and lifecycle.release(session, claim, "worker stops"):
+            save_progress(session, claim, heart.take_windows())
             outcome = "job_released"
         else:
             outcome = "job_fenced"
     logger.info(outcome, extra=_facts(claim))
 
 
-def _on_error(services: WorkerServices, claim: Claim, error: Exception) -> None:
+def _end_stuck(services: WorkerServices, claim: Claim, heart: Heartbeat) -> None:
+    """Give the job away and end this process: its main thread hears nothing any more.
+
+    Called by the heartbeat's thread. Without the kill the slot would be lost for good.
+    """
+    logger.error("child_stuck", extra={**_facts(claim), "reason": str(heart.stop_reason)})
+    try:
+        _on_stop(services, claim, heart)
+    finally:
+        services.end_process()
+
+
+def _on_error(
+    services: WorkerServices, claim: Claim, error: Exception, windows: Sequence[Window]
+) -> None:
     decision = decide(error, claim.attempt, claim.job_id, services.base.retry_policy)
     failed = describe(error, services.worker)
     facts = {**_facts(claim), "error_type": failed.error_type, "reason": failed.message}
@@ -169,6 +258,8 @@ def _on_error(services: WorkerServices, claim: Claim, error: Exception) -> None:
                 is_mine = lifecycle.retry_later(session, claim, failed, after)
             case GiveUp(reason):
                 is_mine = lifecycle.fail(session, claim, failed, reason)
+        if is_mine:
+            save_progress(session, claim, windows)
     if not is_mine:
         logger.info("job_fenced", extra=facts)
     elif isinstance(decision, Retry):

@@ -1,10 +1,11 @@
 """What a worker's use cases need on top of the web's: samples, models, and news of a stop."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from model_pool import acquire_model, get_pool
 from services.context import Services, build_services
 from services.dispatch import publish_dead_letter
 from services.drain import DRAIN
+from services.estimates import Speeds
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class WorkerServices:
     pool_stats: Callable[[], dict[str, Any]]
     is_draining: Callable[[], bool]
     publish_dead_letter: Callable[[UUID], None]
+    speeds: Speeds = field(default_factory=Speeds)
+    end_process: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def worker_name() -> str:

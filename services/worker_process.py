@@ -28,12 +28,11 @@ def start_child() -> None:
     threading.Thread(target=_warm_up_and_sweep, name="pool-keeper", daemon=True).start()
 
 
-def run_here(job_id: UUID) -> None:
+def run_here(rung_for: UUID, queue: str) -> None:
     """Run one attempt in this child and let the presence say so."""
     presence = _presence(os.getpid())
-    presence.set_job(job_id)
     try:
-        run_job(worker_services(), job_id)
+        run_job(worker_services(), rung_for, queue, on_claim=presence.set_job)
     finally:
         presence.set_job(None)
 

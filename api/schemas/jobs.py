@@ -4,6 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from api.schemas.base import Choice, Language, ModelSize, Moment, StrictSchema
 from domain.lifecycle import JobStatus, Step
+from domain.options import PRIORITIES
 from formats.registry import FORMATS
 
 DEFAULT_LIMIT = 25
@@ -17,6 +18,12 @@ class SubmittedSchema(Schema):
     job_id = fields.UUID(required=True)
     status = fields.String(required=True, metadata={"enum": STATUSES})
     message = fields.String(required=True)
+
+
+class PatchSchema(StrictSchema):
+    """What may be changed of a job that waits."""
+
+    priority = Choice("priority", PRIORITIES, required=True)
 
 
 class NoticeSchema(Schema):
@@ -77,7 +84,9 @@ class JobSummarySchema(Schema):
     max_attempts = fields.Integer(required=True)
     fallbacks = fields.List(fields.Nested(FallbackSchema), required=True)
     warnings = fields.List(fields.Nested(NoticeSchema), required=True)
-    queue_position = fields.Integer(allow_none=True, metadata={"description": "1 is next"})
+    queue_position = fields.Integer(
+        allow_none=True, metadata={"description": "1 is next; counted up to 1001, then that"}
+    )
     time_left_s = fields.Float(allow_none=True)
     timings = fields.Dict(
         keys=fields.String(),

@@ -18,6 +18,7 @@ from config import CONSUMED_QUEUES, get_settings
 from domain.lifecycle import TRANSITIONS, JobStatus
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript
+from domain.windows import Window, ignore_window
 from models import Base, JobEvent
 from services.context import Services
 from services.jobs import submit_job
@@ -69,16 +70,40 @@ def assert_only_known_ways(session):
             assert JobStatus(after.status) in TRANSITIONS[JobStatus(before.status)]
 
 
+def window(number, *, model="base", engine="openai_whisper"):
+    """The kept window number `number` of thirty seconds each."""
+    text = f" Window {number}."
+    segment = Segment(id=number, seek=0, start=30.0 * number, end=30.0 * (number + 1), text=text)
+    return Window(
+        number=number,
+        next_seek=3000 * (number + 1),
+        engine=engine,
+        model_used=model,
+        segments=(segment,),
+        carried={"context_from": number},
+    )
+
+
 class FakeModel:
     """Says one sentence, or does what the test put into `act`."""
 
     def __init__(self):
         self.calls = 0
+        self.windows = 0  # kept before it acts
+        self.resumed = ()
         self.act = lambda should_stop: None
 
-    def transcribe(self, audio, options, *, on_progress, should_stop):
+    model_size = "base"
+    device = "cpu"
+
+    def transcribe(
+        self, audio, options, *, on_progress, should_stop, on_window=ignore_window, resume=()
+    ):
         self.calls += 1
+        self.resumed = tuple(resume)
         on_progress(0.5)
+        for number in range(len(resume), self.windows):
+            on_window(window(number))
         self.act(should_stop)
         segment = Segment(
             id=0, seek=0, start=0.0, end=1.0, text=" Hello there.", tokens=(1, 2), avg_logprob=-0.1
@@ -127,10 +152,11 @@ def worker(services, model, dead_letters):
 
 @pytest.fixture
 def submit(services):
-    def submit(*, content=b"recording", **options):
+    def submit(*, content=b"recording", placed=None, **options):
+        placed = placed or {}
         stored = services.storage.put(BytesIO(content), max_bytes=1_000_000)
         asked = TranscriptionOptions(**{"model_size": "base", **options})
-        return submit_job(services, stored, asked, filename="talk.wav").job_id
+        return submit_job(services, stored, asked, filename="talk.wav", **placed)
 
     return submit
 

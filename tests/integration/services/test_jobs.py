@@ -39,13 +39,14 @@ def refuse(services, error):
 def test_a_submitted_job_waits_and_was_rung_for(services, published):
     stored = put(services)
 
-    job = submit_job(
+    job_id = submit_job(
         services, stored, TranscriptionOptions("base"), priority=Priority.HIGH, filename="a.wav"
     )
 
+    job = get_job(services, job_id)
     assert (job.status, job.priority, job.queue_position) == ("pending", "high", 1)
     assert (job.filename, job.duration, job.sha256) == ("a.wav", 1.0, stored.sha256)
-    assert published == [(job.job_id, "transcription.high")]
+    assert published == [(job_id, "transcription.high")]
 
 
 def test_a_file_that_is_no_audio_leaves_neither_job_nor_file(services, published, tmp_path):
@@ -74,11 +75,13 @@ def test_a_job_is_taken_while_the_broker_is_away_and_rung_for_later(services, pu
     def away(job_id, queue):
         raise BrokerUnavailable("away")
 
-    job = submit_job(replace(services, publish=away), put(services), TranscriptionOptions("base"))
+    job_id = submit_job(
+        replace(services, publish=away), put(services), TranscriptionOptions("base")
+    )
     rung = dispatch_pending(services)
 
-    assert (job.status, rung) == ("pending", 1)
-    assert published == [(job.job_id, "transcription.normal")]
+    assert (get_job(services, job_id).status, rung) == ("pending", 1)
+    assert published == [(job_id, "transcription.normal")]
 
 
 def test_the_queue_position_counts_what_runs_before(services, submit):
@@ -88,7 +91,7 @@ def test_the_queue_position_counts_what_runs_before(services, submit):
         services, put(services), TranscriptionOptions("base"), priority=Priority.HIGH
     )
 
-    positions = [get_job(services, job).queue_position for job in (urgent.job_id, first, second)]
+    positions = [get_job(services, job).queue_position for job in (urgent, first, second)]
     assert positions == [1, 2, 3]
 
 

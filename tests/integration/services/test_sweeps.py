@@ -7,6 +7,7 @@ from sqlalchemy import func, update
 
 from config import CONSUMED_QUEUES
 from domain.errors import BrokerUnavailable, JobNotFound
+from domain.lifecycle import Rank
 from models import TranscriptionJob
 from services import lifecycle, sweeps
 from services.dead_letters import list_errors
@@ -22,9 +23,11 @@ def set_all(services, **values):
         session.execute(update(Job).values(**values))
 
 
-def claim(services, job_id):
-    with services.open_session() as session:
-        return lifecycle.claim(session, job_id, worker="host:1/2", lease=timedelta(seconds=60))
+def claim(services):
+    with services.open_statement() as session:
+        return lifecycle.claim_next(
+            session, Rank.RETRY, worker="host:1/2", lease=timedelta(seconds=60)
+        )
 
 
 def expire_leases(services):
@@ -77,7 +80,7 @@ def test_a_broker_that_is_away_loses_no_ring(services, submit, published):
 
 def test_an_abandoned_job_comes_back_on_the_retry_queue(services, submit, published):
     job_id = submit()
-    claim(services, job_id)
+    claim(services)
     expire_leases(services)
     published.clear()
 
@@ -92,7 +95,7 @@ def test_an_abandoned_job_comes_back_on_the_retry_queue(services, submit, publis
 
 def test_a_held_lease_is_left_alone(services, submit):
     job_id = submit()
-    claim(services, job_id)
+    claim(services)
 
     assert sweeps.reap_expired(services) == 0
     assert get_job(services, job_id).status == "processing"
@@ -102,7 +105,7 @@ def test_a_job_that_kills_every_worker_ends_in_the_dead_letters(services, submit
     job_id = submit()
     for _ in range(services.settings.max_attempts):
         set_all(services, next_attempt_at=None)
-        assert claim(services, job_id)
+        assert claim(services)
         expire_leases(services)
         sweeps.reap_expired(services)
 
@@ -114,7 +117,7 @@ def test_a_job_that_kills_every_worker_ends_in_the_dead_letters(services, submit
 
 def test_a_cancel_is_forced_when_the_worker_died(services, submit):
     job_id = submit()
-    mine = claim(services, job_id)
+    mine = claim(services)
     cancel_job(services, job_id)
     expire_leases(services)
 

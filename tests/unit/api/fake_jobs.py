@@ -79,11 +79,11 @@ class FakeJobs:
         self.jobs[job.job_id] = job
         return job
 
-    def submit_job(self, services, stored, options, **more: Any) -> JobView:
+    def submit_job(self, services, stored, options, **more: Any) -> UUID:
         with services.storage.local_path(stored.key) as path:
             services.probe(path)
         self.submitted.append({"stored": stored, "options": options, **more})
-        return self.add(filename=more["filename"], size_bytes=stored.size_bytes)
+        return self.add(filename=more["filename"], size_bytes=stored.size_bytes).job_id
 
     def get_job(self, services, job_id: UUID) -> JobView:
         if job_id not in self.jobs:
