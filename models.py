@@ -124,9 +124,10 @@ class TranscriptionJob(Base):
         Index("ix_jobs_newest", text("created_at DESC"), text("id DESC")),
         Index("ix_jobs_newest_by_status", "status", text("created_at DESC"), text("id DESC")),
         Index(
-            "ix_jobs_finished",
+            "ix_jobs_recordings",
+            "status",
             "completed_at",
-            postgresql_where=text("completed_at IS NOT NULL"),
+            postgresql_where=text("completed_at IS NOT NULL AND file_removed_at IS NULL"),
         ),
         Index("ix_jobs_file", "file_path"),
     )
@@ -280,3 +281,13 @@ class StorageFinding(Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     found_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StorageAudit(Base):
+    """When a check of the store against the rows last ran."""
+
+    __tablename__ = "storage_audits"
+
+    name: Mapped[str] = mapped_column(primary_key=True)  # files, rows
+    ran_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]  # when it had last gone through everything

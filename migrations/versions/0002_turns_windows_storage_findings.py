@@ -17,6 +17,7 @@ depends_on = None
 
 NOW = sa.text("now()")
 WAITING = sa.text("status = 'pending' AND next_attempt_at IS NULL")
+HAS_RECORDING = sa.text("completed_at IS NOT NULL AND file_removed_at IS NULL")
 
 
 def upgrade() -> None:
@@ -49,10 +50,12 @@ def upgrade() -> None:
         _index(
             "ix_jobs_unheard", [sa.literal_column("published_at NULLS FIRST")], where=WAITING
         )
+        _index("ix_jobs_recordings", ["status", "completed_at"], where=HAS_RECORDING)
         _index("ix_events_tx", ["tx", "id"], table="job_events")
-        op.drop_index(
-            "ix_jobs_waiting", "transcription_jobs", postgresql_concurrently=True, if_exists=True
-        )
+        for name in ("ix_jobs_waiting", "ix_jobs_finished"):
+            op.drop_index(
+                name, "transcription_jobs", postgresql_concurrently=True, if_exists=True
+            )
 
 
 def downgrade() -> None:
@@ -62,9 +65,11 @@ def downgrade() -> None:
             ["priority", "created_at", "id"],
             where=sa.text("status = 'pending'"),
         )
+        _index("ix_jobs_finished", ["completed_at"], where=sa.text("completed_at IS NOT NULL"))
         op.drop_index("ix_events_tx", "job_events", postgresql_concurrently=True)
-        for name in ("ix_jobs_unheard", "ix_jobs_due", "ix_jobs_next"):
+        for name in ("ix_jobs_recordings", "ix_jobs_unheard", "ix_jobs_due", "ix_jobs_next"):
             op.drop_index(name, "transcription_jobs", postgresql_concurrently=True)
+    op.drop_table("storage_audits")
     op.drop_table("storage_findings")
     op.drop_table("client_turns")
     op.drop_table("transcription_windows")
@@ -108,6 +113,13 @@ def _create_tables() -> None:
         _moment("found_at", server_default=NOW),
         _moment("seen_at", server_default=NOW),
         sa.PrimaryKeyConstraint("kind", "key"),
+    )
+    op.create_table(
+        "storage_audits",
+        sa.Column("name", sa.Text(), nullable=False),
+        _moment("ran_at", server_default=NOW),
+        _moment("finished_at", nullable=True),
+        sa.PrimaryKeyConstraint("name"),
     )
 
 
