@@ -17,6 +17,14 @@ class StoredFile:
     sha256: str  # hex
 
 
+@dataclass(frozen=True)
+class Usage:
+    """How full the place is that the files live in."""
+
+    used_bytes: int  # by everything that lives there, not by recordings alone
+    free_bytes: int
+
+
 class Upload(Protocol):
     """A file on its way into the store. Nothing of it is visible before `commit`."""
 
@@ -66,10 +74,18 @@ class Storage(Protocol):
         """Remove; False when there was nothing. Never raises for a missing file."""
         ...
 
+    def size_of(self, key: str) -> int | None:
+        """Bytes of a stored file or an abandoned upload; None when there is none by that key."""
+        ...
+
     def keys_older_than(self, age: timedelta) -> Iterator[str]:
         """Keys of stored files and of abandoned uploads that are at least this old."""
         ...
 
     def check(self) -> None:
         """Raise StorageError or StorageFull unless a file could be written now."""
+        ...
+
+    def usage(self) -> Usage:
+        """How full it is. Raises StorageError."""
         ...

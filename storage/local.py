@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, NoReturn, Self
 
 from domain.errors import AudioGone, StorageError, StorageFull, UploadTooLarge
-from storage.base import StoredFile
+from storage.base import StoredFile, Usage
 
 INCOMING = "incoming"
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -162,7 +162,7 @@ class LocalStorage:
 
     def delete(self, key: str) -> bool:
         """Remove a file or an abandoned upload; False when there was nothing by that key."""
-        path = self.root / key if INCOMING_KEY.fullmatch(key) else self._stored_path(key)
+        path = self._any_path(key)
         if path is None:
             return False
         try:
@@ -172,6 +172,18 @@ class LocalStorage:
         except OSError as error:
             _fail(error)
         return True
+
+    def size_of(self, key: str) -> int | None:
+        """Bytes of a file or an abandoned upload; None when there is none by that key."""
+        path = self._any_path(key)
+        if path is None:
+            return None
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _fail(error)
 
     def keys_older_than(self, age: timedelta) -> Iterator[str]:
         """Keys of files last written at least `age` ago; abandoned uploads as `incoming/...`."""
@@ -200,6 +212,18 @@ class LocalStorage:
             _fail(error)
         if free_bytes < size_bytes + self._min_free_bytes:
             raise _full()
+
+    def usage(self) -> Usage:
+        """How full the disk is; what is reserved counts as free. Raises StorageError."""
+        try:
+            _make_folder(self.root / INCOMING)
+            disk = shutil.disk_usage(self.root)
+        except OSError as error:
+            _fail(error)
+        return Usage(used_bytes=disk.used, free_bytes=disk.free)
+
+    def _any_path(self, key: str) -> Path | None:
+        return self.root / key if INCOMING_KEY.fullmatch(key) else self._stored_path(key)
 
     def _stored_path(self, key: str) -> Path | None:
         return self.root / key[:2] / key if KEY.fullmatch(key) else None

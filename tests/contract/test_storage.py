@@ -162,19 +162,37 @@ class StorageContract:
         deleted = storage.delete(key)
 
         assert not deleted
+        assert storage.size_of(key) is None
         with pytest.raises(AudioGone):
             storage.open(key)
         with pytest.raises(AudioGone), storage.local_path(key):
             pass
 
+    def test_the_size_of_a_file_is_known_as_long_as_it_is_there(self, storage: Storage):
+        stored = storage.put(BytesIO(b"audio"), max_bytes=CAP)
+
+        size_bytes = storage.size_of(stored.key)
+        storage.delete(stored.key)
+
+        assert size_bytes == 5
+        assert storage.size_of(stored.key) is None
+
+    def test_it_says_how_full_it_is_before_anything_is_in_it(self, storage: Storage):
+        usage = storage.usage()
+
+        assert usage.used_bytes >= 0
+        assert usage.free_bytes > 0
+
     def test_an_abandoned_upload_is_listed_and_can_be_deleted(self, storage: Storage):
         upload = storage.new_upload(max_bytes=CAP)
         upload.write(b"half")
 
+        upload.seek(0)  # writes down what is still in a buffer
         (key,) = storage.keys_older_than(NO_AGE)
+        size_bytes = storage.size_of(key)
         deleted = storage.delete(key)
 
-        assert deleted
+        assert (size_bytes, deleted) == (4, True)
         assert list(storage.keys_older_than(NO_AGE)) == []
         with pytest.raises(AudioGone):
             storage.open(key)
@@ -302,5 +320,9 @@ class TestLocalStorage(StorageContract):
 
         with pytest.raises(StorageError) as caught:
             storage.check()
+        with pytest.raises(StorageError):
+            storage.usage()
+        with pytest.raises(StorageError):
+            storage.size_of("a" * 32)
 
         assert str(tmp_path) not in str(caught.value)
