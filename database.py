@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from config import get_settings
-from domain.errors import DatabaseUnavailable
+from domain.errors import DatabaseFull, DatabaseUnavailable
 
 # A statement of ours takes milliseconds; these bound what a sick server can hold up.
 SERVER_OPTIONS = (
@@ -24,6 +24,8 @@ CONNECT_ARGS = {
     "tcp_user_timeout": 15_000,  # milliseconds: a cut-off leader's lock is freed soon
     "application_name": "scriptorium",
 }
+
+DISK_FULL = "53100"  # SQLSTATE
 
 # Forked children must not share a socket with their parent, so engines are kept by process id.
 _engines: dict[int, Engine] = {}
@@ -65,7 +67,8 @@ def SessionLocal() -> Session:  # noqa: N802 - the owner's name for it
 def get_db_session() -> Iterator[Session]:
     """A session that commits on leaving and rolls back on an error.
 
-    Raises DatabaseUnavailable when Postgres does not answer or cuts the connection.
+    Raises DatabaseUnavailable when Postgres does not answer or cuts the connection, and of
+    its kind DatabaseFull when it cannot write.
     """
     session = SessionLocal()
     try:
@@ -73,6 +76,8 @@ def get_db_session() -> Iterator[Session]:
         session.commit()
     except (OperationalError, PoolTimeout) as error:
         _roll_back(session)
+        if getattr(getattr(error, "orig", None), "pgcode", None) == DISK_FULL:
+            raise DatabaseFull("the database has no room left on its disk") from error
         raise DatabaseUnavailable("the database does not answer") from error
     except DBAPIError as error:
         _roll_back(session)

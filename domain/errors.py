@@ -14,9 +14,11 @@ ScriptoriumError                internal_error
 +- JobStateConflict             job_state_conflict
 +- ResultNotReady               result_not_ready
 +- AudioGone                    audio_gone
++- TooManyStreams               too_many_streams
 +- StorageError                 storage_error         transient
 |  +- StorageFull               storage_full          transient
 +- DatabaseUnavailable          database_unavailable  transient
+|  +- DatabaseFull              database_full         transient
 +- BrokerUnavailable            broker_unavailable    transient
 +- WorkerLost                   worker_lost           transient
 +- AudioError
@@ -132,6 +134,12 @@ class AudioGone(ScriptoriumError):
     code = "audio_gone"
 
 
+class TooManyStreams(ScriptoriumError):
+    """The process serves as many event streams as MAX_EVENT_STREAMS allows."""
+
+    code = "too_many_streams"
+
+
 class StorageError(ScriptoriumError):
     """The store could not keep or read a file."""
 
@@ -150,6 +158,12 @@ class DatabaseUnavailable(ScriptoriumError):
 
     code = "database_unavailable"
     is_transient = True
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """Postgres has no room left on its disk."""
+
+    code = "database_full"
 
 
 class BrokerUnavailable(ScriptoriumError):

@@ -106,11 +106,36 @@ class Server:
             if cmdline_of(process)[-1] == "worker" and process.parent().pid == self._process.pid
         )
 
-    def submit(self, path, **options):
+    def worker_processes(self):
+        """Every worker's parent and its children."""
+        return self.find_processes("worker.py", "worker")
+
+    def submit(self, path, *, client=None, **options):
+        headers = {"X-Client-ID": client} if client else {}
         with Path(path).open("rb") as stream:
-            answer = self.client.post("/transcribe/", files={"file": stream}, data=options)
+            answer = self.client.post(
+                "/transcribe/", files={"file": stream}, data=options, headers=headers
+            )
         assert answer.status_code == 202, answer.text
         return answer.json()["job_id"]
+
+    def events(self, job_id):
+        """The names of the job's history, oldest first."""
+        rows = self.query("SELECT event FROM job_events WHERE job_id = %s ORDER BY id", job_id)
+        return [event for (event,) in rows]
+
+    def started(self):
+        """Ids of jobs in the order of their starts, later attempts included."""
+        rows = self.query("SELECT job_id FROM job_events WHERE event = 'started' ORDER BY id")
+        return [str(job_id) for (job_id,) in rows]
+
+    def await_start(self, *job_ids):
+        """Once all of these jobs have a worker."""
+        await_value(
+            lambda: all(self.job(job_id)["status"] == "processing" for job_id in job_ids),
+            JOB_TIMEOUT_S,
+            "the jobs to start",
+        )
 
     def job(self, job_id):
         return self.client.get(f"/transcribe/{job_id}").json()

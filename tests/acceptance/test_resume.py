@@ -1,0 +1,114 @@
+"""What was decoded once is not decoded again: real speech, real weights, two workers."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import await_value
+
+WINDOW_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def pair(make_server):
+    """A server with two workers of one child each."""
+    return make_server(WORKERS="2", CELERY_CONCURRENCY="1")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pair, long_speech):
+    """The transcript of a run that nothing disturbed."""
+    job = pair.await_job(pair.submit(long_speech))
+    assert job["status"] == "completed"
+    return job["transcription"]
+
+
+def owner_of(server, job_id):
+    """Process ids of the worker and of the child that hold the job."""
+    [(owner,)] = server.query("SELECT lease_owner FROM transcription_jobs WHERE id = %s", job_id)
+    worker, _, child = owner.partition("/")
+    return int(worker.rpartition(":")[2]), int(child)
+
+
+def resumed_from_s(server, job_id):
+    [(seconds,)] = server.query(
+        "SELECT detail->>'from_s' FROM job_events WHERE job_id = %s AND event = 'resumed'", job_id
+    )
+    return float(seconds)
+
+
+def await_share(server, job_id, share):
+    return await_value(
+        lambda: job if (job := server.job(job_id))["progress"] >= share else None,
+        240,
+        f"{share:.0%} of the job",
+    )
+
+
+def test_a_killed_worker_costs_at_most_one_window(pair, long_speech, undisturbed):
+    job_id = pair.submit(long_speech)
+    seen = await_share(pair, job_id, 0.8)
+    _, child = owner_of(pair, job_id)
+
+    psutil.Process(child).kill()
+    job = pair.await_job(job_id)
+
+    assert (job["status"], job["attempt"]) == ("completed", 2)
+    # What people had been shown was kept; the window under way is what is lost.
+    assert resumed_from_s(pair, job_id) >= seen["progress"] * job["duration"] - 0.1
+    assert resumed_from_s(pair, job_id) >= 0.8 * job["duration"] - WINDOW_S
+    assert job["transcription"] == undisturbed
+
+
+def test_a_worker_told_to_stop_hands_on_what_it_has(pair, long_speech, undisturbed):
+    job_id = pair.submit(long_speech, word_timestamps="false")
+    await_share(pair, job_id, 0.3)
+    worker, first_child = owner_of(pair, job_id)
+
+    psutil.Process(worker).send_signal(signal.SIGTERM)
+    await_value(lambda: "resumed" in pair.events(job_id), 60, "another worker to go on")
+    _, second_child = owner_of(pair, job_id)
+    job = pair.await_job(job_id)
+
+    assert (job["status"], job["attempt"]) == ("completed", 1)
+    assert second_child != first_child
+    assert pair.events(job_id) == [
+        "submitted",
+        "started",
+        "released",
+        "started",
+        "resumed",
+        "completed",
+    ]
+    assert job["transcription"] == undisturbed
+    [(kept,)] = pair.query("SELECT count(*) FROM transcription_windows WHERE job_id = %s", job_id)
+    assert kept == 0
+
+
+def test_a_rolling_restart_under_load_loses_no_work(pair, long_speech, short_speech):
+    jobs = [pair.submit(long_speech), *(pair.submit(short_speech) for _ in range(8))]
+    pair.await_decoding(jobs[0])
+    before = {process.pid for process in workers_of(pair)}
+
+    for worker in workers_of(pair):
+        worker.send_signal(signal.SIGTERM)
+        await_value(
+            lambda worker=worker: not worker.is_running() and len(workers_of(pair)) == len(before),
+            90,
+            "the worker to be replaced",
+        )
+
+    for job_id in jobs:
+        job = pair.await_job(job_id)
+        assert (job["status"], job["attempt"]) == ("completed", 1)
+    assert before.isdisjoint(process.pid for process in workers_of(pair))
+
+
+def workers_of(server):
+    """The parents of the two workers."""
+    return [
+        process
+        for process in server.find_processes("worker.py", "worker")
+        if process.parent().pid == server.launcher_pid
+    ]
