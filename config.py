@@ -15,6 +15,7 @@ from domain.options import canonical_model
 
 MIB = 1024 * 1024
 MIN_ADMIN_KEY_CHARS = 16
+MAX_DAYS = 36_500  # a hundred years: further back Postgres' calendar might end
 OPENMP_SPINS = "5000"  # a few dozen microseconds
 
 
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     web_workers: Annotated[int, Field(ge=1)] = 2
     web_threads: Annotated[int, Field(ge=1)] = 16
+    max_event_streams: Annotated[int, Field(ge=1)] = 256
     admin_api_key: str = ""
     max_upload_size_mb: Annotated[int, Field(ge=1)] = 1000
     min_free_disk_mb: Annotated[int, Field(ge=0)] = 512
@@ -86,7 +88,11 @@ class Settings(BaseSettings):
     kill_stuck_after_s: Annotated[float, Field(gt=0)] = 30.0
 
     # Retention
-    keep_finished_days: Annotated[int, Field(ge=0)] = 30
+    keep_finished_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 30
+    keep_failed_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 90
+    keep_recordings_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 0
+    keep_windows_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 7
+    keep_events_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 0
     orphan_after_h: Annotated[float, Field(gt=0)] = 24.0
 
     # Flower

@@ -12,20 +12,23 @@ from sqlalchemy.pool import NullPool
 
 from database import CONNECT_ARGS
 from domain.errors import DatabaseUnavailable
-from services import sweeps
+from services import retention, sweeps
 from services.context import Services
+from services.storage_audit import FileAudit, RowAudit
 
 logger = logging.getLogger(__name__)
 
 LEADER_LOCK = 7_305_002  # any fixed number beside the migrations' own
 CANDIDATE_WAIT_S = 2.0
 HOURLY_S = 3600.0
+AUDIT_EVERY_S = 60.0
 
 
 @dataclass
 class _Sweep:
     run: Callable[[Services], int]
     every_s: float
+    full: int = 0  # run again at once, after the others, when it did this many; 0 is never
     next_at: float = 0.0
 
 
@@ -41,9 +44,9 @@ class Reconciler:
             _Sweep(sweeps.age_waiting, often_s),
             _Sweep(sweeps.reap_expired, often_s),
             _Sweep(sweeps.force_cancels, often_s),
-            _Sweep(sweeps.forget_gone_processes, HOURLY_S),
-            _Sweep(sweeps.purge_expired, HOURLY_S),
-            _Sweep(sweeps.remove_orphans, HOURLY_S),
+            *(_Sweep(run, HOURLY_S, full=retention.BATCH) for run in retention.SWEEPS),
+            _Sweep(FileAudit().remove_orphans, AUDIT_EVERY_S),
+            _Sweep(RowAudit().find_missing_files, AUDIT_EVERY_S),
         ]
 
     def stop(self) -> None:
@@ -94,5 +97,7 @@ class Reconciler:
             # One sick sweep must not stop the others; it is tried again at its next turn.
             logger.exception("sweep_failed", extra={"sweep": sweep.run.__name__})
             return
+        if sweep.full and count >= sweep.full:
+            sweep.next_at = 0.0
         if count:
             logger.info("sweep_done", extra={"sweep": sweep.run.__name__, "count": count})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
+from domain.errors import AudioGone
 from services.context import Services
 from services.jobs import find_job
 
@@ -23,6 +24,8 @@ def open_audio(services: Services, job_id: UUID) -> AudioFile:
     """Open the recording for reading. Raises JobNotFound, AudioGone."""
     with services.open_session() as session:
         job, _ = find_job(session, job_id)
+    if job.file_removed_at:
+        raise AudioGone("the recording was removed", removed_at=job.file_removed_at.isoformat())
     return AudioFile(
         stream=services.storage.open(job.file_path),
         filename=job.original_filename,

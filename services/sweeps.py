@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, exists, func, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, update
 
 from config import CONSUMED_QUEUES
 from domain.errors import BrokerUnavailable, WorkerLost
 from domain.lifecycle import JobStatus, Rank, Step
 from domain.retry import Retry, decide
-from models import TranscriptionJob, WorkerProcess
+from models import TranscriptionJob
 from services import lifecycle
 from services.attempts import FailedAttempt
 from services.context import Services
 from services.dispatch import publish_dead_letter, queue_for
-from services.liveness import GONE_AFTER_S
 from services.queue_order import ORDER, is_ready, present
 
 logger = logging.getLogger(__name__)
@@ -125,42 +124,6 @@ def force_cancels(services: Services) -> int:
             lifecycle.force_cancel(session, row)
             logger.warning("job_cancel_forced", extra={"job_id": str(row.id)})
     return len(rows)
-
-
-def purge_expired(services: Services) -> int:
-    """Remove finished jobs past KEEP_FINISHED_DAYS, with their files. 0 keeps for ever."""
-    days = services.settings.keep_finished_days
-    if not days:
-        return 0
-    old = select(Job.id, Job.file_path).where(Job.completed_at < func.now() - timedelta(days=days))
-    with services.open_session() as session:
-        rows = session.execute(_locked(old)).all()
-        keys = [row.file_path for row in rows if lifecycle.delete_finished(session, row.id)]
-    for key in keys:
-        services.storage.delete(key)
-    return len(keys)
-
-
-def remove_orphans(services: Services) -> int:
-    """Remove files that no job owns: what a crash between file and row leaves behind."""
-    age = timedelta(hours=services.settings.orphan_after_h)
-    removed = 0
-    for key in services.storage.keys_older_than(age):
-        with services.open_session() as session:
-            is_owned = session.scalar(select(exists().where(Job.file_path == key)))
-        if not is_owned and services.storage.delete(key):
-            removed += 1
-            logger.info("orphan_removed", extra={"key": key})
-    return removed
-
-
-def forget_gone_processes(services: Services) -> int:
-    """Drop the reports of worker processes that are long gone."""
-    with services.open_session() as session:
-        gone = WorkerProcess.seen_at < func.now() - timedelta(seconds=20 * GONE_AFTER_S)
-        return len(
-            session.execute(delete(WorkerProcess).where(gone).returning(WorkerProcess.id)).all()
-        )
 
 
 def _promote_due(services: Services) -> None:

@@ -1,19 +1,15 @@
 from dataclasses import replace
 from datetime import timedelta
-from io import BytesIO
 
-import pytest
 from sqlalchemy import func, update
 
 from config import CONSUMED_QUEUES
-from domain.errors import BrokerUnavailable, JobNotFound
+from domain.errors import BrokerUnavailable
 from domain.lifecycle import Rank
 from models import TranscriptionJob
 from services import lifecycle, sweeps
 from services.dead_letters import list_errors
 from services.jobs import cancel_job, get_job
-from services.transcription import run_job
-from tests.integration.services.conftest import files_in
 
 Job = TranscriptionJob
 
@@ -125,32 +121,3 @@ def test_a_cancel_is_forced_when_the_worker_died(services, submit):
     assert get_job(services, job_id).status == "cancelled"
     with services.open_session() as session:
         assert lifecycle.confirm_cancel(session, mine) is False
-
-
-def test_finished_jobs_expire_with_their_files(services, worker, submit, tmp_path):
-    old, young = submit(content=b"old"), submit(content=b"young")
-    run_job(worker, old)
-    run_job(worker, young)
-    days = services.settings.keep_finished_days
-    with services.open_session() as session:
-        past = func.now() - timedelta(days=days, hours=1)
-        session.execute(update(Job).where(Job.id == old).values(completed_at=past))
-
-    assert sweeps.purge_expired(services) == 1
-
-    with pytest.raises(JobNotFound):
-        get_job(services, old)
-    assert get_job(services, young).status == "completed"
-    assert [path.read_bytes() for path in files_in(tmp_path / "store")] == [b"young"]
-
-
-def test_a_file_without_a_job_is_removed_once_it_is_old(services, submit, tmp_path):
-    submit(content=b"owned")
-    services.storage.put(BytesIO(b"orphan"), max_bytes=100)
-    hurried = replace(
-        services, settings=services.settings.model_copy(update={"orphan_after_h": 1e-9})
-    )
-
-    assert sweeps.remove_orphans(services) == 0
-    assert sweeps.remove_orphans(hurried) == 1
-    assert [path.read_bytes() for path in files_in(tmp_path / "store")] == [b"owned"]
