@@ -12,7 +12,7 @@ MODEL ?=
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev transcribe up test check fmt models lock bench clean
+.PHONY: help setup setup-dev transcribe up test check fmt models lock bench chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ lock: ## pin all requirements again, with hashes (needs uv)
 
 bench: setup-dev ## measure speed, latency and memory of the whole server; options in ARGS
 	@$(PY) -m benchmarks $(ARGS)
+
+chaos: setup-dev ## attack a server of its own and check that no job is lost or done twice; options in ARGS
+	@$(PY) -m scripts.models ensure tiny
+	@$(PY) -m chaos $(ARGS)
 
 clean: ## remove .venv and caches; .data, where recordings and results are, stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,7 @@ BESIDE = {  # neither above nor below: what each may import of ours
     "embedded": {"config", "domain"},
     "migrations": {"config", "models"},
 }
-FREE = {"scripts", "benchmarks", "tests", "deploy"}
+FREE = {"scripts", "benchmarks", "chaos", "tests", "deploy"}
 PROJECT = {*LAYERS, *BESIDE, *FREE}
 
 FORBIDDEN = {  # downward, and refused all the same

@@ -1,0 +1,2 @@
+class ChaosFailed(Exception):
+    """The attack itself could not go on; it says nothing about the promises."""
