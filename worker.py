@@ -1,30 +1,39 @@
-"""Command line of the worker: `python worker.py worker` and `python worker.py reconciler`.
+"""Command line of the worker: `python worker.py worker`, `reconciler` and `probe`.
 
 The worker is Celery's prefork pool with our queues in our order; the reconciler keeps the
 time. Both stop on SIGTERM and SIGINT: the worker's children hand their jobs back after the
-window they are in.
+window they are in. The probe says whether a worker of this host takes jobs.
 """
 
 import logging
 import signal
 import warnings
+from datetime import timedelta
 from types import FrameType
 
 import click
-from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+from billiard.exceptions import WorkerLostError
+from celery.signals import (
+    setup_logging,
+    task_failure,
+    worker_process_init,
+    worker_shutting_down,
+)
 
 from celery_app import celery_app
 from config import Settings, bound_openmp_spinning, get_settings
 from domain.errors import ConfigurationError
+from services.consumed_queues import CONSUMED
 from services.drain import DRAIN
 from services.log_context import configure_logging
+from services.lost_children import expire_lost_leases
 
 logger = logging.getLogger(__name__)
 
 
 @click.group()
 def main() -> None:
-    """Transcribe (worker) and keep the time (reconciler)."""
+    """Transcribe (worker), keep the time (reconciler), see that jobs are taken (probe)."""
     try:
         settings = get_settings()
     except ConfigurationError as error:
@@ -35,12 +44,14 @@ def main() -> None:
 @main.command("worker")
 @click.option("--concurrency", "-c", type=int, help="Prefork children; CELERY_CONCURRENCY.")
 @click.option("--queues", "-Q", help="Comma-separated, first served first; WORKER_QUEUES.")
-def run_worker(concurrency: int | None, queues: str | None) -> None:
+@click.option("--name", default="celery", help="Names of workers on one host must differ.")
+def run_worker(concurrency: int | None, queues: str | None, name: str) -> None:
     """Consume the queues in strict order: high, normal, retry."""
     settings = get_settings()
     bound_openmp_spinning()
     preload_engine(settings)
     consumed = queues.split(",") if queues else list(settings.queues)
+    CONSUMED.names = tuple(consumed)
     slots = concurrency or settings.celery_worker_concurrency
     # The warning is about pickled messages from strangers; ours are JSON, and nothing else is read.
     warnings.filterwarnings("ignore", message=".*superuser privileges", module="celery.platforms")
@@ -50,6 +61,7 @@ def run_worker(concurrency: int | None, queues: str | None) -> None:
             "--quiet",  # without Celery's banner
             "worker",
             "--pool=prefork",
+            f"--hostname={name}@%h",
             f"--concurrency={slots}",
             f"--queues={','.join(consumed)}",
             "--without-mingle",
@@ -76,6 +88,19 @@ def run_reconciler() -> None:
     reconciler.run()
 
 
+@main.command("probe")
+@click.option("--worker", help="As /admin/health names it; all workers of this host otherwise.")
+def probe_worker(worker: str | None) -> None:
+    """Succeed when a worker of this host reports and takes jobs; say what is wrong otherwise."""
+    from database import get_db_session
+    from services.liveness import worker_problem
+
+    deaf_after = timedelta(seconds=get_settings().deaf_after_s)
+    problem = worker_problem(get_db_session, deaf_after, worker)
+    if problem:
+        raise click.ClickException(problem)
+
+
 def preload_engine(settings: Settings) -> None:
     """Import the engine before the fork, so that the children share its pages.
 
@@ -97,6 +122,12 @@ def _start_child(**_: object) -> None:
     from services.worker_process import start_child
 
     start_child()
+
+
+@task_failure.connect
+def _let_go_of_lost_jobs(exception: BaseException, **_: object) -> None:
+    if isinstance(exception, WorkerLostError):  # said in the parent: the child cannot any more
+        expire_lost_leases(get_settings().sqlalchemy_url)
 
 
 @worker_shutting_down.connect

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from database import check_db_connection, get_db_stats
 from domain.errors import DatabaseUnavailable, StorageError
 from domain.lifecycle import JobStatus
-from models import ErrorLog, JobEvent, TranscriptionJob, WorkerProcess
+from models import ErrorLog, JobEvent, TranscriptionJob
 from services.broker import is_broker_up
 from services.context import Services
-from services.liveness import GONE_AFTER_S
+from services.liveness import SeenWorker, seen_workers
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +53,18 @@ def admin_health(services: Services) -> dict[str, Any]:
     """The whole picture for an operator. Raises DatabaseUnavailable."""
     with services.open_session() as session:
         jobs = _jobs(session)
-        workers = _workers(session)
+        deaf_after = timedelta(seconds=services.settings.deaf_after_s)
+        workers = seen_workers(session, deaf_after)
         errors = _errors(session)
     ready = check_ready(services)
+    is_healthy = ready.is_ready and workers and all(worker.takes_jobs for worker in workers)
     return {
-        "status": "healthy" if ready.is_ready and workers["seen"] else "degraded",
+        "status": "healthy" if is_healthy else "degraded",
         "checks": ready.checks,
         "database": get_db_stats(),
         "queues": {**jobs, "broker": services.queue_depths()},
-        "workers": workers["seen"],
-        "model_pool": workers["pool"],
+        "workers": [_worker(worker) for worker in workers],
+        "model_pool": _pool([child.pool for worker in workers for child in worker.children]),
         **errors,
     }
 
@@ -112,23 +114,13 @@ def _jobs(session: Session) -> dict[str, Any]:
     }
 
 
-def _workers(session: Session) -> dict[str, Any]:
-    fresh = func.now() - timedelta(seconds=GONE_AFTER_S)
-    rows = session.scalars(
-        select(WorkerProcess).where(WorkerProcess.seen_at > fresh).order_by(WorkerProcess.id)
-    ).all()
-    groups: dict[str, list[WorkerProcess]] = defaultdict(list)
-    for row in rows:
-        groups[row.worker].append(row)
+def _worker(worker: SeenWorker) -> dict[str, Any]:
+    children = worker.children
     return {
-        "seen": [_worker(name, children) for name, children in groups.items()],
-        "pool": _pool([row.pool for row in rows]),
-    }
-
-
-def _worker(name: str, children: list[WorkerProcess]) -> dict[str, Any]:
-    return {
-        "worker": name,
+        "worker": worker.name,
+        "queues": worker.queues,
+        "takes_jobs": worker.takes_jobs,
+        "problem": worker.problem,
         "slots": len(children),
         "busy": sum(child.job_id is not None for child in children),
         "seen_at": max(child.seen_at for child in children),

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import DatabaseUnavailable
 from models import WorkerProcess
+from services.consumed_queues import CONSUMED
 from services.liveness import REPORT_EVERY_S
 from services.worker_context import WorkerServices, worker_name
 
 logger = logging.getLogger(__name__)
+
+MIN_GAP_S = 1.0  # between two reports, however many jobs begin and end meanwhile
 
 
 class Presence:
@@ -24,7 +28,9 @@ class Presence:
 
     def __init__(self, services: WorkerServices) -> None:
         self._services = services
+        self._lock = threading.Lock()
         self._job_id: UUID | None = None
+        self._became_idle = True  # since the last report; of a new child the first one tells it
         self._wake = threading.Event()
 
     def start(self) -> None:
@@ -32,33 +38,44 @@ class Presence:
         threading.Thread(target=self._run, name="presence", daemon=True).start()
 
     def set_job(self, job_id: UUID | None) -> None:
-        """Say what the child works on; reported at once."""
-        self._job_id = job_id
+        """Say what the child works on; reported within `MIN_GAP_S`."""
+        with self._lock:
+            self._job_id = job_id
+            self._became_idle |= job_id is None
         self._wake.set()
 
     def report(self) -> None:
         """Write one report. A database that is away is met again with the next one."""
+        with self._lock:
+            job_id, became_idle = self._job_id, self._became_idle
+            self._became_idle = False
+        try:
+            self._write(job_id, became_idle=became_idle)
+        except DatabaseUnavailable as error:
+            with self._lock:
+                self._became_idle |= became_idle
+            logger.warning("presence_not_reported", extra={"reason": str(error)})
+
+    def _write(self, job_id: UUID | None, *, became_idle: bool) -> None:
         values: dict[str, Any] = {
             "id": self._services.worker,
             "worker": worker_name(),
             "pid": os.getpid(),
-            "job_id": self._job_id,
+            "queues": ",".join(CONSUMED.names),
+            "job_id": job_id,
+            "idle_since": None if job_id else func.now(),
             "pool": self._services.pool_stats(),
         }
-        try:
-            with self._services.base.open_session() as session:
-                session.execute(
-                    insert(WorkerProcess)
-                    .values(**values)
-                    .on_conflict_do_update(
-                        index_elements=["id"], set_={**values, "seen_at": func.now()}
-                    )
-                )
-        except DatabaseUnavailable as error:
-            logger.warning("presence_not_reported", extra={"reason": str(error)})
+        changed = {**values, "seen_at": func.now()}
+        if job_id is None and not became_idle:
+            del changed["idle_since"]
+        statement = insert(WorkerProcess).values(**values)
+        with self._services.base.open_session() as session:
+            session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
 
     def _run(self) -> None:
         while True:
             self.report()
-            self._wake.wait(REPORT_EVERY_S)
+            time.sleep(MIN_GAP_S)
+            self._wake.wait(REPORT_EVERY_S - MIN_GAP_S)
             self._wake.clear()

@@ -23,6 +23,36 @@ class ReadySchema(Schema):
     checks = fields.Dict(keys=fields.String(), values=fields.Nested(CheckSchema), required=True)
 
 
+class WorkerProcessSchema(Schema):
+    """One child of a worker."""
+
+    pid = fields.Integer(required=True)
+    job_id = fields.UUID(required=True, allow_none=True)
+    model_pool = fields.Dict(required=True)
+
+
+class WorkerSchema(Schema):
+    """A worker that reported lately."""
+
+    worker = fields.String(
+        required=True, metadata={"description": "Host and process id of its main process"}
+    )
+    queues = fields.List(fields.String(), required=True)
+    takes_jobs = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "False when it stays idle (`DEAF_AFTER_S`) though jobs wait for it"
+        },
+    )
+    problem = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it takes no jobs"}
+    )
+    slots = fields.Integer(required=True)
+    busy = fields.Integer(required=True)
+    seen_at = fields.AwareDateTime(required=True)
+    processes = fields.List(fields.Nested(WorkerProcessSchema), required=True)
+
+
 class AdminHealthSchema(Schema):
     """How the whole installation fares."""
 
@@ -35,9 +65,7 @@ class AdminHealthSchema(Schema):
         required=True,
         metadata={"description": "Jobs that wait and run, the oldest's age, depths at the broker"},
     )
-    workers = fields.List(
-        fields.Dict(), required=True, metadata={"description": "Seen, with their slots"}
-    )
+    workers = fields.List(fields.Nested(WorkerSchema), required=True)
     model_pool = fields.Dict(
         required=True,
         metadata={
