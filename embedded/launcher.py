@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.chdir(ROOT)
     try:
         settings = read_settings()
-        with open_printer(options.log) as printer:
+        with open_printer(options.log, plan.names(settings)) as printer:
             launcher = Launcher(settings, printer, shows_steps=options.log is not None)
             with locked(launcher.data_dir):
                 launcher.run(checks_weights=options.weights)
@@ -73,14 +73,14 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def open_printer(log: Path | None) -> Iterator[PrefixedPrinter]:
-    """Where the lines of the processes go: to `log`, or to our own output."""
+def open_printer(log: Path | None, names: Sequence[str]) -> Iterator[PrefixedPrinter]:
+    """Where the lines of the processes of these names go: to `log`, or to our own output."""
     if log is None:
-        yield PrefixedPrinter(sys.stdout, plan.NAMES, colour=sys.stdout.isatty())
+        yield PrefixedPrinter(sys.stdout, names, colour=sys.stdout.isatty())
         return
     make_private_folder(log.parent)
     with log.open("w") as stream:
-        yield PrefixedPrinter(stream, plan.NAMES, colour=False)
+        yield PrefixedPrinter(stream, names, colour=False)
 
 
 class Launcher:
@@ -96,7 +96,7 @@ class Launcher:
     def say(self, text: str) -> None:
         """Tell people what happens, among the lines of the processes."""
         for line in text.splitlines():
-            self._printer.write(plan.NAMES[0], line)
+            self._printer.write(plan.LAUNCHER, line)
         if self._steps is not None:
             print(text, file=self._steps, flush=True)
 
@@ -166,10 +166,13 @@ class Launcher:
             self.say(f"{error.message}\njobs for {model_size} will fail until its weights are here")
 
     def _start_processes(self, settings: Settings, environment: dict[str, str]) -> None:
-        self.say("starting the API, the reconciler and the worker")
+        workers = plan.workers(settings, environment)
+        names = ", ".join(worker.name for worker in workers)
+        self.say(f"starting the API, the reconciler and {names}")
         web = self._supervisor.start(plan.web(base_url(settings), environment))
         self._supervisor.start(plan.reconciler(environment))
-        self._supervisor.start(plan.worker(settings, environment))
+        for worker in workers:
+            self._supervisor.start(worker)
         self._supervisor.wait_until_ready(web)
         if settings.flower_port:  # last: it asks the worker things, and nobody waits for it
             self._supervisor.start(plan.flower(settings.flower_port, environment))

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from config import Settings
+from config import QUEUE_HIGH, Settings
 from embedded.server_file import is_healthy
 from embedded.service import Service
 
@@ -12,8 +12,23 @@ WEIGHTS_TIMEOUT_S = 7200.0  # large-v3 is 2.9 GB
 WEB_START_TIMEOUT_S = 120.0
 WEB_GRACE_S = 70.0  # graceful_timeout of deploy/gunicorn.conf.py, and a little
 WORKER_EXTRA_S = 15.0  # for the worker to leave after SHUTDOWN_GRACE_S of waiting for jobs
-NAMES = ("scriptorium", "postgres", "valkey", "weights", "migrate", "web", "reconciler", "worker",
-         "flower")  # fmt: skip
+LAUNCHER = "scriptorium"
+WORKER = "worker"
+HIGH_ONLY_WORKER = "worker-high"
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """The launcher and all that it may run, as they stand before the lines of each."""
+    workers = worker_names(settings)
+    return (LAUNCHER, "postgres", "valkey", "weights", "migrate", "web", "reconciler", *workers,
+            "flower")  # fmt: skip
+
+
+def worker_names(settings: Settings) -> tuple[str, ...]:
+    """The workers that are started: one `worker` or numbered ones, and that of the urgent jobs."""
+    numbers = range(1, settings.workers + 1)
+    usual = [f"{WORKER}-{number}" for number in numbers] if settings.workers > 1 else [WORKER]
+    return (*usual, *([HIGH_ONLY_WORKER] if settings.high_only_slots else []))
 
 
 def migration(environment: Mapping[str, str]) -> Service:
@@ -60,12 +75,23 @@ def reconciler(environment: Mapping[str, str]) -> Service:
     )
 
 
-def worker(settings: Settings, environment: Mapping[str, str]) -> Service:
-    """The Celery worker with its prefork children."""
+def workers(settings: Settings, environment: Mapping[str, str]) -> list[Service]:
+    """The Celery workers with their prefork children."""
+    return [_worker(name, settings, environment) for name in worker_names(settings)]
+
+
+def _worker(name: str, settings: Settings, environment: Mapping[str, str]) -> Service:
+    # Two Celery workers of one name on one host would be one to Flower and to remote control.
+    options = () if name == WORKER else ("--name", name)
+    if name == HIGH_ONLY_WORKER:
+        options = (
+            *options, "--queues", QUEUE_HIGH, "--concurrency", str(settings.high_only_slots)
+        )  # fmt: skip
     return Service(
-        name="worker",
-        argv=(sys.executable, "worker.py", "worker"),
+        name=name,
+        argv=(sys.executable, "worker.py", "worker", *options),
         environment=environment,
+        stop_group=WORKER,
         stop_timeout_s=settings.shutdown_grace_s + WORKER_EXTRA_S,
         # Its death signal is KILL: a cold shutdown waits for the broker, which dies with it.
     )

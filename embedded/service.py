@@ -20,6 +20,7 @@ class Service:
     is_ready: Callable[[], bool] = ready_at_once
     start_timeout_s: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
+    stop_group: str = ""  # neighbours of one group are asked to stop at once
     stop_timeout_s: float = 10.0
     # What is left of stop_timeout_s after a second Ctrl-C. A store gets a little: it then
     # needs no recovery at the next start.

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from types import FrameType
 
 from embedded.child import Child
@@ -120,17 +121,19 @@ class Supervisor:
     def stop(self) -> None:
         """Stop in reverse order; a stop request that arrives meanwhile puts an end to patience."""
         patience = min(self._stop_requests, 1)
-        for child in reversed(self._children):
-            self._stop_child(child, patience)
+        # A worker that lived on would take up the jobs that its neighbour hands back.
+        for _, group in groupby(reversed(self._children), key=stop_group_of):
+            children = [child for child in group if child.is_running]
+            asked_at = time.monotonic()
+            for child in children:
+                child.ask_to_stop()
+            for child in children:
+                self._await_end(child, asked_at, patience)
         self._drain()
         self._children.clear()
 
-    def _stop_child(self, child: Child, patience: int) -> None:
-        if not child.is_running:
-            return
+    def _await_end(self, child: Child, asked_at: float, patience: int) -> None:
         service = child.service
-        asked_at = time.monotonic()
-        child.ask_to_stop()
         noticed = is_killed = False
         while child.is_running:
             self._pump()
@@ -188,6 +191,11 @@ class Supervisor:
     def _drain(self) -> None:
         while self._pump(0):
             pass
+
+
+def stop_group_of(child: Child) -> str:
+    """What children that are stopped together have in common."""
+    return child.service.stop_group or child.service.name
 
 
 def outcome(child: Child) -> str:

@@ -30,6 +30,12 @@ def leave_after_the_job(_number, _frame):
     sys.exit(0)
 
 
+def leave_last(_number, _frame):
+    while "stopped" not in (FOLDER / "events").read_text():
+        time.sleep(0.02)
+    leave(_number, _frame)
+
+
 def ignore(_number, _frame):
     note("ignored")
 
@@ -38,6 +44,8 @@ signal.signal(signal.SIGTERM, leave)
 if BEHAVIOUR == "with-job":
     job = subprocess.Popen([sys.executable, "-c", JOB, str(FOLDER / "events")])
     signal.signal(signal.SIGTERM, leave_after_the_job)
+if BEHAVIOUR == "leaves-last":
+    signal.signal(signal.SIGTERM, leave_last)
 if BEHAVIOUR == "stubborn":
     signal.signal(signal.SIGTERM, ignore)
 note("started")

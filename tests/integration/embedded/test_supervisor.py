@@ -144,6 +144,16 @@ def test_a_launcher_whose_reader_went_away_stops_everything(launch, tmp_path):
     launcher.stdout = None
 
 
+def test_services_of_one_group_are_asked_to_stop_at_once(supervisor, tmp_path):
+    with supervisor.signals_handled():
+        supervisor.start_and_wait(stub_service(tmp_path, "plain", "one", stop_group="workers"))
+        supervisor.start_and_wait(
+            stub_service(tmp_path, "leaves-last", "two", stop_group="workers")
+        )
+
+    assert events(tmp_path)[2:] == ["stopped one", "stopped two"]
+
+
 def test_a_service_that_fails_to_start_says_why_and_takes_the_others_down(supervisor, tmp_path):
     def start_both():
         with supervisor.signals_handled():
