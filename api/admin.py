@@ -1,4 +1,4 @@
-"""/admin: how the installation fares, and the dead letters."""
+"""/admin: how the installation and its store fare, and the dead letters."""
 
 from typing import Any
 
@@ -11,27 +11,32 @@ from api.current import current_services
 from api.schemas.base import NoQuerySchema
 from api.schemas.dead_letters import (
     MAX_ID,
+    ChangesSchema,
     DeadLetterSchema,
     ErrorListQuerySchema,
     ErrorListSchema,
+    ExpireSelectionSchema,
     NoteSchema,
     OutcomesSchema,
     ResolveSelectionSchema,
-    SelectionSchema,
+    RetrySelectionSchema,
+    changes_from,
+    selection_from,
 )
 from api.schemas.health import AdminHealthSchema
+from api.schemas.storage import StorageSchema
 from domain.errors import ErrorLogNotFound
+from services.dead_letter_views import ErrorFilter, ErrorPage, ErrorView, get_error, list_errors
 from services.dead_letters import (
-    ErrorPage,
-    ErrorView,
-    get_error,
-    list_errors,
+    expire_error,
+    expire_errors,
     resolve_error,
     resolve_errors,
     retry_error,
     retry_errors,
 )
 from services.health import admin_health
+from services.storage_report import StorageReport, storage_report
 
 blp = Blueprint("admin", __name__, url_prefix="/admin", description="For the operator")
 # Before anything else of the request is looked at, its body included.
@@ -39,7 +44,7 @@ blp.before_request(require_admin_key)
 
 admin_only = blp.doc(security=ADMIN_ONLY)
 
-BULK_CODES = (
+ACTION_CODES = (
     "request_invalid",
     "media_type_unsupported",
     "admin_key_invalid",
@@ -63,6 +68,19 @@ class AdminHealth(MethodView):
         return jsonify(admin_health(current_services()))
 
 
+@blp.route("/storage")
+class AdminStorage(MethodView):
+    """The store of recordings."""
+
+    @admin_only
+    @blp.arguments(NoQuerySchema, location="query")
+    @blp.response(200, StorageSchema)
+    @blp.fails("admin_key_invalid", "option_invalid", "database_unavailable", "storage_error")
+    def get(self, _query: dict[str, Any]) -> StorageReport:
+        """Show how full the store is, files that no job asks for and recordings that are lost."""
+        return storage_report(current_services())
+
+
 @blp.route("/errors")
 class Errors(MethodView):
     """The dead letters."""
@@ -79,7 +97,8 @@ class Errors(MethodView):
     )
     def get(self, query: dict[str, Any]) -> ErrorPage:
         """List dead letters, newest first."""
-        return list_errors(current_services(), error_type=query.pop("type", None), **query)
+        cursor, limit = query.pop("cursor", None), query.pop("limit")
+        return list_errors(current_services(), ErrorFilter(**query), cursor=cursor, limit=limit)
 
 
 @blp.route("/errors/<string:error_id>")
@@ -91,13 +110,44 @@ class Error(MethodView):
     @blp.response(200, DeadLetterSchema)
     @blp.fails("admin_key_invalid", "error_log_not_found", "option_invalid", "database_unavailable")
     def get(self, _query: dict[str, Any], error_id: str) -> ErrorView:
-        """Show one dead letter: class, message, stack, options, attempts, worker, memory."""
+        """Show one dead letter: message, stack, options, attempts, and what a retry can use."""
         return get_error(current_services(), parse_error_id(error_id))
 
 
 @blp.route("/errors/<string:error_id>/retry")
 class ErrorRetry(MethodView):
     """One dead letter, to be tried again."""
+
+    @admin_only
+    @blp.arguments(ChangesSchema, location="json", required=False)
+    @blp.response(200, DeadLetterSchema)
+    @blp.fails(
+        *ACTION_CODES, "error_log_not_found", "job_state_conflict", "audio_gone", "storage_error"
+    )
+    def post(self, body: dict[str, Any], error_id: str) -> ErrorView:
+        """Put the job back on its queue, with all its attempts before it again.
+
+        What it had decoded is kept, unless options change: then it starts from the beginning.
+        """
+        return retry_error(current_services(), parse_error_id(error_id), changes_from(body))
+
+
+@blp.route("/errors/<string:error_id>/resolve")
+class ErrorResolve(MethodView):
+    """One dead letter, to be settled."""
+
+    @admin_only
+    @blp.arguments(NoteSchema, location="json", required=False)
+    @blp.response(200, DeadLetterSchema)
+    @blp.fails(*ACTION_CODES, "error_log_not_found")
+    def post(self, body: dict[str, Any], error_id: str) -> ErrorView:
+        """Mark as dealt with; the job stays failed."""
+        return resolve_error(current_services(), parse_error_id(error_id), body.get("note"))
+
+
+@blp.route("/errors/<string:error_id>/expire")
+class ErrorExpire(MethodView):
+    """One dead letter, to be given up for good."""
 
     @admin_only
     @blp.arguments(NoQuerySchema, location="query")
@@ -108,31 +158,11 @@ class ErrorRetry(MethodView):
         "job_state_conflict",
         "option_invalid",
         "database_unavailable",
+        "storage_error",
     )
     def post(self, _query: dict[str, Any], error_id: str) -> ErrorView:
-        """Put the job back on its queue, with all its attempts before it again."""
-        return retry_error(current_services(), parse_error_id(error_id))
-
-
-@blp.route("/errors/<string:error_id>/resolve")
-class ErrorResolve(MethodView):
-    """One dead letter, to be settled."""
-
-    @admin_only
-    @blp.arguments(NoteSchema, location="json", required=False)
-    @blp.response(200, DeadLetterSchema)
-    @blp.fails(
-        "request_invalid",
-        "media_type_unsupported",
-        "admin_key_invalid",
-        "error_log_not_found",
-        "validation_error",
-        "option_invalid",
-        "database_unavailable",
-    )
-    def post(self, body: dict[str, Any], error_id: str) -> ErrorView:
-        """Mark as dealt with; the job stays failed."""
-        return resolve_error(current_services(), parse_error_id(error_id), body.get("note"))
+        """Remove the recording and what was decoded of it; the job stays failed, to be seen."""
+        return expire_error(current_services(), parse_error_id(error_id))
 
 
 @blp.route("/errors/retry")
@@ -140,12 +170,12 @@ class ErrorsRetry(MethodView):
     """Many dead letters, to be tried again."""
 
     @admin_only
-    @blp.arguments(SelectionSchema, location="json")
+    @blp.arguments(RetrySelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
-    @blp.fails(*BULK_CODES)
+    @blp.fails(*ACTION_CODES)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the jobs of these dead letters back on their queues; one answer for each."""
-        outcomes = retry_errors(current_services(), body.get("ids"), error_type=body.get("type"))
+        outcomes = retry_errors(current_services(), selection_from(body), changes_from(body))
         return {"outcomes": outcomes}
 
 
@@ -156,13 +186,24 @@ class ErrorsResolve(MethodView):
     @admin_only
     @blp.arguments(ResolveSelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
-    @blp.fails(*BULK_CODES)
+    @blp.fails(*ACTION_CODES)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Mark these dead letters as dealt with; one answer for each."""
-        outcomes = resolve_errors(
-            current_services(), body.get("ids"), error_type=body.get("type"), note=body.get("note")
-        )
+        outcomes = resolve_errors(current_services(), selection_from(body), body.get("note"))
         return {"outcomes": outcomes}
+
+
+@blp.route("/errors/expire")
+class ErrorsExpire(MethodView):
+    """Many dead letters, to be given up for good."""
+
+    @admin_only
+    @blp.arguments(ExpireSelectionSchema, location="json")
+    @blp.response(200, OutcomesSchema)
+    @blp.fails(*ACTION_CODES)
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Remove the recordings of these dead letters' jobs; one answer for each."""
+        return {"outcomes": expire_errors(current_services(), selection_from(body))}
 
 
 def parse_error_id(value: str) -> int:

@@ -265,14 +265,17 @@ def requeue_failed(
     actor: str,
     options: dict[str, Any] | None = None,
     priority: int | None = None,
+    turn: float | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> bool:
     """Put a given-up job back to the start, with all its attempts before it.
 
-    `options` replace the job's; what was decoded with the old ones is dropped then.
+    `options` replace the job's; what was decoded with the old ones is dropped then. `turn` is
+    its new place in the queue: the old one is in the past, ahead of everybody.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {} if turn is None else {"turn": turn}
     if options is not None:
-        changes = {
+        changes |= {
             "options": options,
             "model_size": options["model_size"],
             "language": options["language"],
@@ -299,7 +302,6 @@ def requeue_failed(
     ).one_or_none()
     if row is None:
         return False
-    detail = {"changed": sorted(changes)} if changes else None
     record(session, job_id, "requeued", JobStatus.PENDING, 0, actor, detail)
     if options is not None:
         drop_windows(session, job_id)

@@ -1,16 +1,33 @@
 """Dead letters: jobs that were given up."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
-from marshmallow import Schema, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from api.schemas.base import StrictSchema
+from api.schemas.base import Choice, Language, Moment, StrictSchema
 from api.schemas.jobs import DEFAULT_LIMIT, MAX_LIMIT
+from api.schemas.options import KNOWS_EVERYTHING, OptionsSchema, options_from
 from domain.errors import OptionInvalid
+from domain.lifecycle import Priority
+from domain.options import MAX_BEAM_SIZE, MAX_INITIAL_PROMPT_CHARS, PRIORITIES
+from services.dead_letters import Changes, Selection
 
 MAX_IDS = 1000  # each is a transaction of its own, and the client waits for all
 MAX_ID = 2**63 - 1  # of a Postgres bigint
-NO_NUL = validate.ContainsNoneOf("\0", error="Holds a NUL character.")
+MAX_AGE_DAYS = 36_500
+
+
+def check_storable(value: str | None) -> None:
+    """Raise ValidationError for a text that JSON can write and Postgres cannot keep."""
+    if value is None:
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("Holds half a character.") from error
+    if "\0" in value:
+        raise ValidationError("Holds a NUL character.")
 
 
 class ErrorSummarySchema(Schema):
@@ -43,6 +60,15 @@ class DeadLetterSchema(ErrorSummarySchema):
     attempts = fields.List(
         fields.Dict(), required=True, metadata={"description": "The job's history, oldest first"}
     )
+    kept_windows = fields.Integer(
+        required=True, metadata={"description": "Decoded, and kept for a retry"}
+    )
+    kept_s = fields.Float(
+        required=True, metadata={"description": "Seconds of the recording in these windows"}
+    )
+    recording_removed_at = fields.AwareDateTime(
+        allow_none=True, metadata={"description": "Set when there is nothing left to retry"}
+    )
 
 
 class ErrorListQuerySchema(StrictSchema):
@@ -52,6 +78,9 @@ class ErrorListQuerySchema(StrictSchema):
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT))
     type = fields.String(metadata={"description": "Code, as in `type` of a dead letter"})
     resolved = fields.Boolean()
+    job_id = fields.UUID()
+    created_from = Moment(metadata={"description": "At or after; UTC unless it says otherwise"})
+    created_to = Moment(metadata={"description": "Before; UTC unless it says otherwise"})
 
 
 class ErrorListSchema(Schema):
@@ -63,30 +92,79 @@ class ErrorListSchema(Schema):
     has_more = fields.Boolean(required=True)
 
 
+class RetryOptionsSchema(OptionsSchema):
+    """The options that a retry changes; null takes one back to what it is when absent."""
+
+    class Meta:
+        """Priority is no option of a job: it stands beside them."""
+
+        exclude = ("priority",)
+
+    language = Language(allow_none=True, metadata={"description": "As in a submission"})
+    initial_prompt = fields.String(
+        allow_none=True, validate=[validate.Length(max=MAX_INITIAL_PROMPT_CHARS), check_storable]
+    )
+    temperature = fields.Float(allow_none=True, validate=validate.Range(0, 1))
+    beam_size = fields.Integer(allow_none=True, validate=validate.Range(1, MAX_BEAM_SIZE))
+
+    @post_load
+    def check(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Refuse what goes with no job, whatever its other options are."""
+        options_from(data, default_model=KNOWS_EVERYTHING)
+        return data
+
+
+class ChangesSchema(StrictSchema):
+    """What is to be different in a retry. What is not named stays as it was."""
+
+    options = fields.Nested(RetryOptionsSchema)
+    priority = Choice("priority", PRIORITIES)
+
+
 class SelectionSchema(StrictSchema):
     """Some dead letters: by id, or every open one of a type."""
+
+    WAYS: ClassVar[tuple[str, ...]] = ("ids", "type")
 
     ids = fields.List(
         fields.Integer(strict=True, validate=validate.Range(1, MAX_ID)),
         validate=validate.Length(1, MAX_IDS),
     )
-    type = fields.String(validate=[validate.Length(1, 100), NO_NUL])
+    type = fields.String(validate=[validate.Length(1, 100), check_storable])
 
     @validates_schema
     def name_some(self, data: dict[str, Any], **_: object) -> None:
         """Exactly one way to choose."""
-        if ("ids" in data) == ("type" in data):
-            raise OptionInvalid("give either ids or type", option="ids", allowed=["ids", "type"])
+        if len(data.keys() & set(self.WAYS)) != 1:
+            raise OptionInvalid(
+                f"give exactly one of {', '.join(self.WAYS)}", option="ids", allowed=[*self.WAYS]
+            )
+
+
+class RetrySelectionSchema(SelectionSchema, ChangesSchema):
+    """Which dead letters are tried again, and what is different then."""
 
 
 class NoteSchema(StrictSchema):
     """A word on why a dead letter is settled."""
 
-    note = fields.String(validate=[validate.Length(1, 1000), NO_NUL])
+    note = fields.String(validate=[validate.Length(1, 1000), check_storable])
 
 
 class ResolveSelectionSchema(SelectionSchema, NoteSchema):
     """Which dead letters are settled, and why."""
+
+
+class ExpireSelectionSchema(SelectionSchema):
+    """Which dead letters are given up for good: by id, type, or age."""
+
+    WAYS = ("ids", "type", "older_than_days")
+
+    older_than_days = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, MAX_AGE_DAYS),
+        metadata={"description": "Every open one that was written before"},
+    )
 
 
 class OutcomeSchema(Schema):
@@ -103,3 +181,21 @@ class OutcomesSchema(Schema):
     """What became of each."""
 
     outcomes = fields.List(fields.Nested(OutcomeSchema), required=True)
+
+
+def changes_from(body: dict[str, Any]) -> Changes:
+    """What a loaded body wants to be different."""
+    priority = body.get("priority")
+    return Changes(
+        options=body.get("options", {}), priority=Priority[priority.upper()] if priority else None
+    )
+
+
+def selection_from(body: dict[str, Any]) -> Selection:
+    """The dead letters that a loaded body names."""
+    days = body.get("older_than_days")
+    return Selection(
+        ids=body.get("ids"),
+        error_type=body.get("type"),
+        older_than=timedelta(days=days) if days else None,
+    )

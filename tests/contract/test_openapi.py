@@ -11,8 +11,9 @@ from app import create_app
 from config import load_settings
 from domain.options import MODEL_SIZES, TranscriptionOptions
 from formats.registry import FORMATS
-from services.dead_letters import ErrorPage, ErrorView
+from services.dead_letter_views import ErrorFilter, ErrorPage, ErrorView
 from services.job_lists import JobFilter, JobPage
+from services.storage_report import AuditView, FindingView, StorageReport
 from services.views import JobView
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -205,7 +206,15 @@ def test_lists_are_paged_by_25_and_at_most_100(spec):
 
 @pytest.mark.parametrize(
     ("schema", "value"),
-    [("Job", JobView), ("JobList", JobPage), ("DeadLetter", ErrorView), ("ErrorList", ErrorPage)],
+    [
+        ("Job", JobView),
+        ("JobList", JobPage),
+        ("DeadLetter", ErrorView),
+        ("ErrorList", ErrorPage),
+        ("Storage", StorageReport),
+        ("Finding", FindingView),
+        ("Audit", AuditView),
+    ],
 )
 def test_schemas_name_exactly_what_the_services_give(spec, schema, value):
     documented = set(spec["components"]["schemas"][schema]["properties"])
@@ -213,10 +222,19 @@ def test_schemas_name_exactly_what_the_services_give(spec, schema, value):
     assert documented == set(value.__dataclass_fields__)
 
 
-def test_the_filters_of_the_list_are_those_of_the_service(spec):
-    documented = set(parameters(spec, "/jobs/", "get"))
+@pytest.mark.parametrize(
+    ("path", "filters"), [("/jobs/", JobFilter), ("/admin/errors", ErrorFilter)]
+)
+def test_the_filters_of_a_list_are_those_of_the_service(spec, path, filters):
+    documented = set(parameters(spec, path, "get"))
 
-    assert documented == {*JobFilter.__dataclass_fields__, "cursor", "limit"}
+    assert documented == {*filters.__dataclass_fields__, "cursor", "limit"}
+
+
+def test_a_retry_can_change_every_option(spec):
+    retry = spec["components"]["schemas"]["RetryOptions"]["properties"]
+
+    assert set(retry) == set(TranscriptionOptions.__dataclass_fields__)
 
 
 def test_admin_and_only_admin_asks_for_the_key(spec):

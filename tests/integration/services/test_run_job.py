@@ -10,7 +10,8 @@ from domain.errors import AudioUnreadable, DatabaseUnavailable, OutOfMemory, Sto
 from domain.lifecycle import JobStatus
 from models import ErrorLog, JobEvent, TranscriptionJob, TranscriptionResult
 from services import lifecycle, sweeps
-from services.dead_letters import get_error, list_errors, retry_error
+from services.dead_letter_views import get_error, list_errors
+from services.dead_letters import retry_error
 from services.jobs import cancel_job, get_job, get_transcript
 from services.transcription import run_job
 

@@ -8,7 +8,7 @@ from domain.errors import BrokerUnavailable
 from domain.lifecycle import Rank
 from models import TranscriptionJob
 from services import lifecycle, sweeps
-from services.dead_letters import list_errors
+from services.dead_letter_views import list_errors
 from services.jobs import cancel_job, get_job
 
 Job = TranscriptionJob

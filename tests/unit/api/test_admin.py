@@ -6,12 +6,15 @@ from tests.unit.api.conftest import ADMIN_KEY
 
 ROUTES = [
     ("GET", "/admin/health"),
+    ("GET", "/admin/storage"),
     ("GET", "/admin/errors"),
     ("GET", "/admin/errors/1"),
     ("POST", "/admin/errors/1/retry"),
     ("POST", "/admin/errors/1/resolve"),
+    ("POST", "/admin/errors/1/expire"),
     ("POST", "/admin/errors/retry"),
     ("POST", "/admin/errors/resolve"),
+    ("POST", "/admin/errors/expire"),
 ]
 
 
@@ -77,15 +80,65 @@ def test_an_id_that_no_dead_letter_can_have_is_404(client, error_id):
         ({"ids": [2**63]}, 422, "validation_error"),
         ({"ids": list(range(1, 1002))}, 422, "validation_error"),
         ({"type": "a\0"}, 422, "validation_error"),
+        ({"type": "a\ud800"}, 422, "validation_error"),
         ([1], 422, "validation_error"),
     ],
 )
-@pytest.mark.parametrize("action", ["retry", "resolve"])
+@pytest.mark.parametrize("action", ["retry", "resolve", "expire"])
 def test_a_bulk_request_must_say_which(client, action, body, status, code):
     answer = client.post(f"/admin/errors/{action}", json=body, headers={"X-API-Key": ADMIN_KEY})
 
     assert answer.status_code == status
     assert answer.json["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"older_than_days": 0}, "validation_error"),
+        ({"older_than_days": "7"}, "validation_error"),
+        ({"older_than_days": 10**9}, "validation_error"),
+        ({"older_than_days": 7, "type": "worker_lost"}, "option_invalid"),
+    ],
+)
+def test_an_age_to_expire_is_a_number_of_days_and_stands_alone(client, body, code):
+    answer = client.post("/admin/errors/expire", json=body, headers={"X-API-Key": ADMIN_KEY})
+
+    assert (answer.status_code, answer.json["code"]) == (422, code)
+
+
+def test_only_expiring_goes_by_age(client):
+    answer = client.post(
+        "/admin/errors/retry", json={"older_than_days": 7}, headers={"X-API-Key": ADMIN_KEY}
+    )
+
+    assert (answer.status_code, answer.json["code"]) == (422, "option_invalid")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"options": {"modle_size": "tiny"}}, "option_invalid"),
+        ({"options": {"model_size": "gigantic"}}, "option_invalid"),
+        ({"options": {"model_size": None}}, "validation_error"),
+        ({"options": {"language": "klingon"}}, "option_invalid"),
+        ({"options": {"priority": "high"}}, "option_invalid"),
+        ({"options": {"beam_size": 11}}, "validation_error"),
+        ({"options": {"beam_size": 5, "temperature": 0.5}}, "option_invalid"),
+        ({"options": {"initial_prompt": "a\0"}}, "validation_error"),
+        ({"options": {"initial_prompt": "\ud800"}}, "validation_error"),
+        ({"options": ["tiny"]}, "validation_error"),
+        ({"priority": "urgent"}, "option_invalid"),
+        ({"model_size": "tiny"}, "option_invalid"),
+    ],
+)
+@pytest.mark.parametrize("address", ["/admin/errors/1/retry", "/admin/errors/retry"])
+def test_changes_that_no_job_can_have_are_refused(client, address, change, code):
+    body = change if "1" in address else {"ids": [1], **change}
+
+    answer = client.post(address, json=body, headers={"X-API-Key": ADMIN_KEY})
+
+    assert (answer.status_code, answer.json["code"]) == (422, code)
 
 
 def test_a_body_that_is_not_json_is_400(client):
