@@ -3,7 +3,7 @@
 from flask import Flask
 
 from api.body import drain_refused_body
-from api.current import EXTENSION
+from api.current import EVENTS, EXTENSION
 from api.errors import handle_own_error, handle_unexpected_error
 from api.openapi import install_api
 from api.request_log import install_request_log
@@ -11,6 +11,7 @@ from api.uploads import discard_uploads
 from config import Settings, load_settings
 from domain.errors import ScriptoriumError
 from services.context import Services, build_services
+from services.event_hub import EventHub
 from services.log_context import configure_logging
 
 MAX_PLAIN_BODY_BYTES = 1024 * 1024  # uploads raise this for themselves
@@ -29,6 +30,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.config["MAX_CONTENT_LENGTH"] = MAX_PLAIN_BODY_BYTES
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = services
+    app.extensions[EVENTS] = EventHub(services)
     install_request_log(app)
     install_api(app)
     app.after_request(drain_refused_body)

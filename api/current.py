@@ -5,10 +5,17 @@ from typing import cast
 from flask import current_app
 
 from services.context import Services
+from services.event_hub import EventHub
 
 EXTENSION = "scriptorium"
+EVENTS = "scriptorium.events"
 
 
 def current_services() -> Services:
     """The services that create_app was given or built."""
     return cast("Services", current_app.extensions[EXTENSION])
+
+
+def current_hub() -> EventHub:
+    """The one hub of event streams of this process."""
+    return cast("EventHub", current_app.extensions[EVENTS])

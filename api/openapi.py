@@ -6,12 +6,12 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api as SmorestApi
 
-from api import admin, docs, health, jobs, results, transcriptions
+from api import admin, docs, events, health, jobs, results, transcriptions
 from api.admin_key import SECURITY_SCHEMES
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
 
-BLUEPRINTS = (transcriptions.blp, results.blp, jobs.blp, health.blp, admin.blp)
+BLUEPRINTS = (transcriptions.blp, results.blp, jobs.blp, events.blp, health.blp, admin.blp)
 
 
 class Api(SmorestApi):  # type: ignore[misc]

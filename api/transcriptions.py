@@ -7,6 +7,7 @@ from flask import Response, request, url_for
 from flask.views import MethodView
 
 from api.blueprint import Blueprint
+from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_services
 from api.filenames import clean_filename
 from api.multipart import FormFile
@@ -68,14 +69,16 @@ def parse_job_id(value: str) -> UUID:
 
 @blp.before_request
 def bound_body() -> None:
-    """Refuse a body that announces too much before anything of it is read."""
+    """Refuse a body that announces too much, or a bad client id, before anything is read."""
+    if request.method in ("POST", "PUT"):
+        current_client()
     if request.method == "POST":
         limit_upload(overhead_bytes=FORM_OVERHEAD_BYTES)
     elif request.method == "PUT":
         limit_upload()
 
 
-@blp.route("/transcribe/")
+@blp.route("/transcribe/", parameters=[CLIENT_PARAMETER])
 class Transcriptions(MethodView):
     """The door for recordings."""
 
@@ -166,6 +169,7 @@ def submit(
         filename=filename,
         content_type=content_type,
         request_id=current_request_id(),
+        client=current_client(),
     )
     where = url_for("transcriptions.Transcription", job_id=job_id)
     receipt = {"job_id": job_id, "status": JobStatus.PENDING, "message": f"queued; see {where}"}

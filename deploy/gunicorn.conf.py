@@ -3,9 +3,11 @@
 import ctypes
 import signal
 from pathlib import Path
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
 
 from config import get_settings
 
@@ -16,11 +18,46 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
 
-# Threads and not the default worker: that one is killed in the middle of an upload which
-# takes longer than `timeout`, since its heartbeat is in the thread that reads the body.
-worker_class = "gthread"
+
+class WebWorker(ThreadWorker):  # type: ignore[misc]
+    """Ends event streams when it is told to stop: it would wait for them until it is killed.
+
+    Threads and not the default worker: that one is killed in the middle of an upload which
+    takes longer than `timeout`, since its heartbeat is in the thread that reads the body.
+    """
+
+    wsgi: Any
+    events: Any  # the hub of the streams
+
+    def load_wsgi(self) -> None:
+        """Let no more than WEB_THREADS requests in at once: the other threads are for streams."""
+        from api.admission import limit_concurrency  # not in the parent, which serves nothing
+        from api.current import EVENTS
+
+        super().load_wsgi()
+        self.events = self.wsgi.extensions[EVENTS]
+        self.wsgi = limit_concurrency(self.wsgi, settings.web_threads)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM: the requests that run may end."""
+        self._end_streams()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """SIGQUIT and SIGINT: nothing may."""
+        self._end_streams()
+        super().handle_quit(sig, frame)
+
+    def _end_streams(self) -> None:
+        if hasattr(self, "events"):  # not while it starts
+            self.events.close()
+
+
+worker_class = WebWorker
 workers = settings.web_workers
-threads = settings.web_threads
+threads = settings.web_threads + settings.max_event_streams  # made when they are needed
+# The rest is for connections that wait for their next request.
+worker_connections = max(1000, threads + 250)
 timeout = 60  # seconds without a heartbeat of a whole worker process
 graceful_timeout = 60  # seconds for requests to end at a stop
 keepalive = 5  # seconds

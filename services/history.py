@@ -54,7 +54,10 @@ def note(
                 job.attempt,
                 literal(actor),
                 literal(detail or {}, JSONB),
-            ).where(job.id == job_id),
+            )
+            .where(job.id == job_id)
+            # Lines of one job get their ids in order: nobody else writes one meanwhile.
+            .with_for_update(key_share=True),
         )
         .returning(JobEvent.id)
     ).one_or_none()
@@ -65,8 +68,9 @@ def record_dead_letter(
     session: Session, row: Row[Any], failed: FailedAttempt, reason: str, *, actor: str
 ) -> None:
     """Write the dead letter of a job that was given up, and the line that says so."""
-    session.execute(
-        insert(ErrorLog).values(
+    error_id = session.scalar(
+        insert(ErrorLog)
+        .values(
             job_id=row.id,
             error_type=failed.error_type,
             error_class=failed.error_class,
@@ -78,8 +82,9 @@ def record_dead_letter(
             worker_id=failed.worker,
             memory_mb=failed.memory_mb,
         )
+        .returning(ErrorLog.id)
     )
-    detail = {**failed.detail, "reason": reason}
+    detail = {**failed.detail, "reason": reason, "error_id": error_id}
     record(session, row.id, "dead_lettered", JobStatus.FAILED, row.attempt, actor, detail)
 
 

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -44,10 +45,18 @@ def admin(app, services):  # noqa: F811 - pytest's way to ask for a fixture
 @pytest.fixture(scope="module")
 def server(migrated_database, redis_url, tmp_path_factory):
     """Address and data folder of the API behind gunicorn, as it is deployed."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder = tmp_path_factory.mktemp("server")
+    with web_server(migrated_database, redis_url, folder) as (address, _):
+        yield address, folder
+
+
+@contextmanager
+def web_server(database, redis_url, folder, **settings):
+    """Address and process of a server of the API, which ends with the block."""
+    port = free_port()
     environment = {
         **os.environ,
-        "DATABASE_URL": migrated_database,
+        "DATABASE_URL": database,
         "REDIS_URL": redis_url,
         "ADMIN_API_KEY": secrets.token_hex(16),
         "DATA_DIR": str(folder),
@@ -55,6 +64,7 @@ def server(migrated_database, redis_url, tmp_path_factory):
         "MIN_FREE_DISK_MB": "0",
         "PORT": str(port),
         "WEB_WORKERS": "1",
+        **settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     with (folder / "log").open("wb") as log:
@@ -64,7 +74,7 @@ def server(migrated_database, redis_url, tmp_path_factory):
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until(lambda: is_alive(address), START_TIMEOUT_S, (folder / "log").read_text)
-            yield address, folder
+            yield address, process
         finally:
             process.terminate()
             process.wait(timeout=30)

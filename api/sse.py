@@ -1,0 +1,76 @@
+"""Server-sent events: what the lines of a stream look like, and the answer that holds them.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from flask import Response, request
+
+from services.stream_event import StreamEvent
+
+MEDIA_TYPE = "text/event-stream"
+RECONNECT_MS = 2_000
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would collect the events
+}
+GONE_AFTER_MS = 30_000
+
+
+def format_event(event: StreamEvent) -> bytes:
+    """One block. A block without data tells nobody anything, but its id counts."""
+    lines = []
+    if event.comment:
+        lines.append(f": {event.comment}")
+    if event.name:
+        lines.append(f"event: {event.name}")
+        lines.append(f"data: {json.dumps(event.data, ensure_ascii=False, default=_plain)}")
+    if event.id:
+        lines.append(f"id: {event.id}")
+    return "\n".join([*lines, "", ""]).encode()
+
+
+def stream_response(events: Iterable[StreamEvent], *, on_close: Callable[[], None]) -> Response:
+    """The answer that goes on for as long as there are events."""
+    response = Response(_blocks(events), mimetype=MEDIA_TYPE, headers=HEADERS)
+    response.call_on_close(on_close)
+    return response
+
+
+def last_event_id(given: str | None) -> str:
+    """Where the reader was: by the header, which a browser sets when it comes back."""
+    return request.headers.get("Last-Event-ID", "").strip() or given or ""
+
+
+def connection_cutter() -> Callable[[], None]:
+    """What ends this request's connection, from any thread.
+
+    Also lets the kernel end it when the reader is gone without a word, or takes nothing.
+    """
+    connection: Any = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return lambda: None
+    with suppress(OSError, AttributeError):  # not a TCP connection, or not Linux
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_MS)
+
+    def cut() -> None:
+        with suppress(OSError):  # it has ended by itself
+            connection.shutdown(socket.SHUT_RDWR)
+
+    return cut
+
+
+def _blocks(events: Iterable[StreamEvent]) -> Iterator[bytes]:
+    yield f"retry: {RECONNECT_MS}\n\n".encode()
+    for event in events:
+        yield format_event(event)
+
+
+def _plain(value: datetime) -> str:
+    return value.isoformat()

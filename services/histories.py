@@ -1,0 +1,54 @@
+"""The history of a job, as its owner sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, select
+
+from domain.errors import JobNotFound
+from models import JobEvent, TranscriptionJob
+from services.context import Services
+
+# For the operator, who reads them in the dead letters.
+HIDDEN = frozenset({"stack_trace", "file_path", "path", "key"})
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One transition of a job, or something that was done to it."""
+
+    event: str
+    status: str  # afterwards
+    attempt: int
+    actor: str  # a worker, the reconciler, api or admin
+    at: datetime
+    detail: dict[str, Any]
+
+
+def job_history(services: Services, job_id: UUID) -> list[HistoryEntry]:
+    """Everything that happened to a job, oldest first. Raises JobNotFound."""
+    with services.open_session() as session:
+        rows = session.scalars(
+            select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
+        ).all()
+        if not rows and not session.scalar(select(exists().where(TranscriptionJob.id == job_id))):
+            raise JobNotFound("there is no job with this id", job_id=str(job_id))
+    return [
+        HistoryEntry(
+            event=row.event,
+            status=row.status,
+            attempt=row.attempt,
+            actor=row.actor,
+            at=row.at,
+            detail=shown_detail(row.detail),
+        )
+        for row in rows
+    ]
+
+
+def shown_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an event without those that are for the operator alone."""
+    return {name: value for name, value in detail.items() if name not in HIDDEN}
