@@ -370,7 +370,7 @@ def get_pool() -> ModelPool:
                 capacity=settings.model_pool_size,
                 max_capacity=settings.model_pool_max_size,
                 max_mb=settings.model_pool_max_mb,
-                processes=settings.celery_worker_concurrency,
+                processes=settings.machine_slots,
                 idle_unload_s=settings.model_idle_unload_s,
             )
         return _pool
