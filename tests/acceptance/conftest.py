@@ -108,7 +108,7 @@ class Server:
 
     def worker_processes(self):
         """Every worker's parent and its children."""
-        return self.find_processes("worker.py", "worker")
+        return self.find_processes("worker.py worker")
 
     def submit(self, path, *, client=None, **options):
         headers = {"X-Client-ID": client} if client else {}

@@ -109,6 +109,6 @@ def workers_of(server):
     """The parents of the two workers."""
     return [
         process
-        for process in server.find_processes("worker.py", "worker")
+        for process in server.worker_processes()
         if process.parent().pid == server.launcher_pid
     ]
