@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Select, delete, func, select, update
 
 from domain.errors import StorageError
 from domain.lifecycle import JobStatus
@@ -19,6 +18,7 @@ from models import ClientTurn, JobEvent, TranscriptionJob, TranscriptionWindow, 
 from services.context import Services
 from services.history import RECONCILER, event_from
 from services.liveness import GONE_AFTER_S
+from services.queue_order import is_ready
 
 logger = logging.getLogger(__name__)
 
@@ -93,17 +93,18 @@ def remove_events(services: Services) -> int:
 
 
 def forget_turns(services: Services) -> int:
-    """Forget the turns of clients that were away for a day, unless they were ahead of others."""
-    served = aliased(Job)
-    still_counts = exists().where(
-        served.status == JobStatus.PENDING,
-        served.next_attempt_at.is_(None),
-        served.rank == ClientTurn.rank,
-        served.turn < ClientTurn.turn,
+    """Forget the turns of clients that were away for a day, unless they are ahead of others."""
+    served = (  # who stands there or before gets no other turn than a newcomer
+        select(Job.turn)
+        .where(*is_ready(), Job.rank == ClientTurn.rank)
+        .order_by(Job.turn)
+        .limit(1)
+        .scalar_subquery()
     )
     chosen = _locked(
         select(ClientTurn.client, ClientTurn.rank).where(
-            ClientTurn.updated_at < func.now() - TURNS_KEPT, ~still_counts
+            ClientTurn.updated_at < func.now() - TURNS_KEPT,
+            ClientTurn.turn <= func.coalesce(served, ClientTurn.turn),
         )
     ).cte("chosen")
     which = (ClientTurn.client == chosen.c.client) & (ClientTurn.rank == chosen.c.rank)

@@ -174,14 +174,15 @@ def _remove(services: Services, keys: Sequence[str]) -> int:
 
 def _known_losses(session: Session) -> Sequence[AnyRow]:
     """Losses on record, those longest unseen first; `id` is empty where no row asks any more."""
-    still_asks = (Job.file_path == Finding.key) & Job.file_removed_at.is_(None)
-    return session.execute(
-        select(Finding.key, Job.id)
-        .outerjoin(Job, still_asks)
+    oldest = (
+        select(Finding.key)
         .where(Finding.kind == ROW_WITHOUT_FILE)
         .order_by(Finding.seen_at)
         .limit(BATCH)
-    ).all()
+        .subquery()
+    )
+    still_asks = (Job.file_path == oldest.c.key) & Job.file_removed_at.is_(None)
+    return session.execute(select(oldest.c.key, Job.id).outerjoin(Job, still_asks)).all()
 
 
 def _note_losses(session: Session, job_ids: Sequence[UUID]) -> Sequence[AnyRow]:

@@ -255,6 +255,8 @@ def test_a_file_that_survived_its_expiry_is_found_by_the_audit(services, fail, t
 
     assert get_error(services, letter.id).resolution == "expired"
     assert services.storage.size_of(key) is not None
+    with pytest.raises(AudioGone):
+        retry_error(services, letter.id)
     hurried = services.settings.model_copy(update={"orphan_after_h": 1e-9})
     audit, eager = FileAudit(), replace(services, settings=hurried)
     os.utime(services.storage.root / key[:2] / key, (0, 0))

@@ -361,7 +361,7 @@ def test_no_sweep_reads_a_whole_table(services, monkeypatch):
         if "Seq Scan on transcription_jobs" in plan or "Seq Scan on job_events" in plan
     }
     assert whole == {}
-    assert "ix_jobs_newest_by_status" in plans["purge_finished"]
+    assert "ix_jobs_newest" in plans["purge_finished"]
     assert "ix_jobs_recordings" in plans["remove_recordings"]
     assert "ix_events_at" in plans["remove_events"]
 

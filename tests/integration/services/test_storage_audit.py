@@ -207,6 +207,21 @@ def test_a_recording_that_was_removed_on_purpose_is_no_loss(services, submit):
     assert losses(services) == {}
 
 
+def test_a_recording_that_goes_on_purpose_while_we_look_is_no_loss(services, submit, tmp_path):
+    job_id = submit()
+
+    class Racing(LocalStorage):
+        def size_of(self, key):
+            set_job(services, job_id, file_removed_at=func.now())
+            self.delete(key)
+            return super().size_of(key)
+
+    racing = replace(services, storage=Racing(tmp_path / "store", min_free_bytes=0))
+
+    assert RowAudit().find_missing_files(racing) == 0
+    assert losses(services) == {}
+
+
 @pytest.mark.parametrize("cure", ["file came back", "job was removed", "file was given up"])
 def test_a_loss_that_is_none_any_more_is_forgotten(services, submit, cure):
     job_id = submit()
