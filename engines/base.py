@@ -1,6 +1,6 @@
 """What an engine promises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
+from domain.windows import Window, ignore_window
 
 SAMPLE_RATE_HZ = 16_000  # what Whisper was trained on
 
@@ -36,12 +37,19 @@ class Engine(Protocol):
         *,
         on_progress: Callable[[float], None],
         should_stop: Callable[[], bool],
+        on_window: Callable[[Window], None] = ignore_window,
+        resume: Sequence[Window] = (),
     ) -> Transcript:
         """Return the transcript.
 
         `on_progress` gets the share of the audio that is done, from 0 to 1, after every
         window. Raises Stopped soon after `should_stop` turns true, OutOfMemory when the
         device has no room.
+
+        `on_window` gets every decoded window, before its progress, except the one that ends
+        the recording. Given back as `resume`, with the same audio and options, they are not
+        decoded again, and the transcript is that of an undisturbed run; new windows go on
+        counting. Windows of another engine or model count for nothing: see `usable_windows`.
         """
         ...
 

@@ -3,6 +3,9 @@
 Three things differ on purpose, none of them in the text of speech: every window is encoded
 once, for language, all temperatures and word times; a digitally silent window is not
 decoded; and between windows somebody else gets the floor (progress, stop, threads).
+
+After every window but the last the loop says what it needs to go on from there: the segments,
+whose tokens are the context of what follows, and a few values in `Window.carried`.
 """
 
 import math
@@ -25,7 +28,9 @@ from domain.transcript import Segment, Word
 from engines import window_rules as rules
 from engines.base import Samples
 from engines.mel import log_mel
+from engines.random_state import restore_random_state, save_random_state
 from engines.silence import is_silent
+from engines.window_trail import WindowTrail
 
 # Alignment switches a flag of whisper's attention class, for every thread of the process.
 ALIGNMENT_LOCK = Lock()
@@ -69,11 +74,13 @@ class WindowLoop:
         audio: Samples,
         options: TranscriptionOptions,
         *,
+        trail: WindowTrail,
         before_window: Callable[[], None],
     ) -> None:
         self._model = model
         self._audio = audio
         self._options = options
+        self._trail = trail
         self._before_window = before_window
         self._dtype = model.decoder.token_embedding.weight.dtype
         self._heard = Heard(language=options.language)
@@ -82,10 +89,13 @@ class WindowLoop:
         self._context_from = 0
         self._seek = 0
         self._last_speech_s = 0.0
+        self._has_drawn = False  # in this window, from the random generator
 
     @torch.no_grad()
     def run(self, on_progress: Callable[[float], None]) -> Heard:
-        """Decode window after window; `on_progress` gets the share done after each."""
+        """Decode the windows that are not there yet; `on_progress` gets the share after each."""
+        if self._trail.kept:
+            self._go_on(self._trail.kept[-1].carried)
         with self._timed("mel_s"):
             mel = log_mel(self._audio, self._model.dims.n_mels)
         content_frames = mel.shape[-1] - rules.WINDOW_FRAMES
@@ -93,12 +103,54 @@ class WindowLoop:
             self._before_window()
             frames = min(rules.WINDOW_FRAMES, content_frames - self._seek)
             first = self._seek * HOP_LENGTH
+            known = len(self._heard.segments)
             if is_silent(self._audio[first : first + frames * HOP_LENGTH]):
                 self._seek += frames
             else:
                 self._hear(mel[:, self._seek : self._seek + frames])
+            if self._seek < content_frames:
+                self._trail.add(self._seek, self._heard.segments[known:], self._carried())
             on_progress(min(self._seek, content_frames) / content_frames)
         return self._heard
+
+    def _carried(self) -> dict[str, Any]:
+        """What the next window needs beside the segments, as plain JSON."""
+        carried: dict[str, Any] = {
+            "language": self._heard.language,
+            "language_probability": self._heard.language_probability,
+            "context_from": self._context_from,
+            "last_speech_s": self._last_speech_s,
+            "timings_s": dict(self._heard.timings_s),
+        }
+        if self._has_drawn:
+            self._has_drawn = False
+            carried["random"] = save_random_state(self._model.device)
+        return carried
+
+    def _go_on(self, carried: dict[str, Any]) -> None:
+        """Stand where the last kept window ended; `carried` is what it says."""
+        self._seek = self._trail.next_seek
+        self._heard = Heard(
+            segments=self._trail.segments,
+            language=carried["language"],
+            language_probability=carried["language_probability"],
+            timings_s=dict(carried["timings_s"]),
+        )
+        # `_start` puts the initial prompt in front of it.
+        self._context = [token for segment in self._heard.segments for token in segment.tokens]
+        self._context_from = carried["context_from"]
+        self._last_speech_s = carried["last_speech_s"]
+        self._go_on_drawing()
+
+    def _go_on_drawing(self) -> None:
+        """Set the generator to where the kept windows left it, if they drew on such a device."""
+        device = self._model.device
+        for window in reversed(self._trail.kept):
+            # It stands only in windows that drew: what follows them left the state alone.
+            saved = window.carried.get("random", {})
+            if device.type in saved:
+                restore_random_state(device, saved)
+                return
 
     def _hear(self, recorded: torch.Tensor) -> None:
         """Decode the window that starts at `_seek`; `recorded` is its mel without padding."""
@@ -142,12 +194,13 @@ class WindowLoop:
         )
         if self._options.initial_prompt:
             prompt = " " + self._options.initial_prompt.strip()
-            self._context = self._tokenizer.encode(prompt)
+            self._context = [*self._tokenizer.encode(prompt), *self._context]
         return self._tokenizer
 
     def _decode(self, features: torch.Tensor) -> DecodingResult:
         for temperature in rules.temperatures_of(self._options.temperature):
             is_sampling = temperature > 0
+            self._has_drawn = self._has_drawn or is_sampling
             options = DecodingOptions(
                 task=self._options.task,
                 language=self._heard.language,

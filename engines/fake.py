@@ -1,21 +1,27 @@
 """An engine without a network: the same promise, an answer that follows from the samples."""
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 from domain.errors import EngineError, OutOfMemory, Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript, Word
+from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
 from engines.model_facts import weights_mb
 from engines.silence import UNDETERMINED, is_silent, warnings_about
+from engines.window_trail import WindowTrail
 
 ENGINE_NAME = "fake"
 WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ
+FRAME_SAMPLES = SAMPLE_RATE_HZ // 100  # of a mel frame, the unit of `Segment.seek`
 PROMPT_PREFIX = "fake:"
+SWITCHES = frozenset({"fails", "hangs", "hangs_hard", "dies"})
 ASK_INTERVAL_S = 0.02
 
 
@@ -26,29 +32,31 @@ class FakeScript:
     rtfx: float = 0.0  # audio seconds per second; 0: at once
     no_room_to_load: frozenset[tuple[str, str]] = frozenset()  # (model_size, device)
     no_room_to_decode: frozenset[tuple[str, str]] = frozenset()  # after the first window
-    fails: bool = False  # with an EngineError, after the first window
+    fails: bool = False  # with an EngineError, after the first window of every attempt
+    fails_after: int = 0  # windows of the recording; whoever resumes there gets past it; 0: never
     hangs: bool = False  # until it is told to stop
+    hangs_hard: bool = False  # for ever, and asks nobody
+    dies: bool = False  # and its process with it, after the first window of every attempt
 
     def with_prompt(self, prompt: str | None) -> Self:
-        """Follow orders in an initial prompt, as `fake: hangs` or `fake: rtfx=10`.
+        """Follow orders in an initial prompt, as `fake: hangs` or `fake: rtfx=10 fails_after=2`.
 
         So that a test can steer a fake in another process, through the API.
         """
         if not prompt or not prompt.startswith(PROMPT_PREFIX):
             return self
-        script = self
+        orders: dict[str, Any] = {}
         for order in prompt.removeprefix(PROMPT_PREFIX).split():
             name, _, value = order.partition("=")
-            if name == "rtfx":
-                script = replace(script, rtfx=float(value))
-            elif name == "fails":
-                script = replace(script, fails=True)
-            elif name == "hangs":
-                script = replace(script, hangs=True)
+            if name in SWITCHES:
+                orders[name] = True
+            elif name == "rtfx":
+                orders[name] = float(value)
+            elif name == "fails_after":
+                orders[name] = int(value)
             elif name == "no_room_to_decode":
-                places = frozenset({(value, "cpu")}) | script.no_room_to_decode
-                script = replace(script, no_room_to_decode=places)
-        return script
+                orders[name] = orders.get(name, self.no_room_to_decode) | {(value, "cpu")}
+        return replace(self, **orders)
 
 
 class FakeEngine:
@@ -65,17 +73,24 @@ class FakeEngine:
         *,
         on_progress: Callable[[float], None],
         should_stop: Callable[[], bool],
+        on_window: Callable[[Window], None] = ignore_window,
+        resume: Sequence[Window] = (),
     ) -> Transcript:
         """As `Engine.transcribe` promises: one segment for each audible window."""
         script = self._script.with_prompt(options.initial_prompt)
-        segments: list[Segment] = []
-        for first in range(0, len(audio), WINDOW_SAMPLES):
+        trail = WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
+        segments = trail.segments
+        for first in range(trail.next_seek * FRAME_SAMPLES, len(audio), WINDOW_SAMPLES):
             window = audio[first : first + WINDOW_SAMPLES]
             self._spend_time(window, script, should_stop)
+            known = len(segments)
             if not is_silent(window):
-                segments.append(_segment(len(segments), first, window, options))
-            self._go_wrong(script)
-            on_progress(min(1.0, (first + len(window)) / len(audio)))
+                segments.append(_segment(known, first, window, options))
+            end = first + len(window)
+            if end < len(audio):
+                trail.add(end // FRAME_SAMPLES, segments[known:])
+            self._go_wrong(script, windows_done=first // WINDOW_SAMPLES + 1)
+            on_progress(end / len(audio))
         has_speech = bool(segments)
         return Transcript(
             segments=tuple(segments),
@@ -97,6 +112,8 @@ class FakeEngine:
         takes_s = len(window) / SAMPLE_RATE_HZ / script.rtfx if script.rtfx else 0.0
         ends_s = monotonic() + takes_s
         pause = Event()
+        while script.hangs_hard:
+            pause.wait()
         while True:
             if should_stop():
                 raise Stopped
@@ -104,11 +121,13 @@ class FakeEngine:
                 return
             pause.wait(ASK_INTERVAL_S)
 
-    def _go_wrong(self, script: FakeScript) -> None:
+    def _go_wrong(self, script: FakeScript, *, windows_done: int) -> None:
         size, device = self.info.model_size, self.info.device
         if (size, device) in script.no_room_to_decode:
             raise OutOfMemory(f"not enough memory on {device} for {size}", device=device)
-        if script.fails:
+        if script.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if script.fails or windows_done == script.fails_after:
             raise EngineError("the fake engine was told to fail")
 
 
@@ -166,7 +185,7 @@ def _segment(number: int, first: int, window: Samples, options: TranscriptionOpt
     )
     return Segment(
         id=number,
-        seek=first * 100 // SAMPLE_RATE_HZ,
+        seek=first // FRAME_SAMPLES,
         start=start_s,
         end=end_s,
         text="".join(spoken),

@@ -1,7 +1,7 @@
 """The engine that runs openai-whisper's own networks and decoder."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import whisper
 from domain.errors import ConfigurationError, Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
+from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard, WindowLoop
@@ -20,6 +21,7 @@ from engines.out_of_memory import guard_memory, reclaim
 from engines.silence import UNDETERMINED, warnings_about
 from engines.weights.catalog import official_weights
 from engines.weights.ensure import ensure_weights
+from engines.window_trail import WindowTrail
 
 # A fork after a multi-threaded operation hangs the child in its first one (libgomp keeps the
 # parent's threads in its books). The real number is set in the child, before every window.
@@ -46,6 +48,8 @@ class OpenAIWhisperEngine:
         *,
         on_progress: Callable[[float], None],
         should_stop: Callable[[], bool],
+        on_window: Callable[[Window], None] = ignore_window,
+        resume: Sequence[Window] = (),
     ) -> Transcript:
         """As `Engine.transcribe` promises; the text is that of openai-whisper's `transcribe`."""
         model = self.model
@@ -53,7 +57,11 @@ class OpenAIWhisperEngine:
             raise RuntimeError("this engine was unloaded")
         torch.manual_seed(SAMPLING_SEED)
         loop = WindowLoop(
-            model, audio, options, before_window=lambda: self._before_window(should_stop)
+            model,
+            audio,
+            options,
+            trail=WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size),
+            before_window=lambda: self._before_window(should_stop),
         )
         with self._share.busy(), ask_while_computing(model, should_stop):
             heard = guard_memory(

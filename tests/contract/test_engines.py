@@ -1,18 +1,50 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from domain.errors import Stopped
 from domain.options import TranscriptionOptions
+from domain.windows import ignore_window
 from engines.base import SAMPLE_RATE_HZ
 from engines.fake import FakeLoader
+from tests.kept_windows import through_json
 from tests.real_models import real_loader, two_cities
 
 SILENCE = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
 
+RESUMED = {  # options, seconds of silence and of speech, and how many windows were decoded
+    "words and a prompt": ({"word_timestamps": True, "initial_prompt": "Doctor Manette"}, 0, 33, 1),
+    "sampling": ({"temperature": 0.4}, 0, 33, 1),
+    "sampling too hot to be context": ({"temperature": 0.8}, 0, 33, 1),
+    "silence only": ({}, 30, 5, 1),
+    "silence and speech": ({"language": "en"}, 30, 33, 2),
+}
 
-def transcribe(engine, audio, should_stop=lambda: False, on_progress=lambda _: None, **options):
-    wanted = TranscriptionOptions("tiny", temperature=0.0, **options)
-    return engine.transcribe(audio, wanted, on_progress=on_progress, should_stop=should_stop)
+
+def transcribe(
+    engine,
+    audio,
+    should_stop=lambda: False,
+    on_progress=lambda _: None,
+    on_window=ignore_window,
+    resume=(),
+    **options,
+):
+    wanted = TranscriptionOptions("tiny", **{"temperature": 0.0, **options})
+    return engine.transcribe(
+        audio,
+        wanted,
+        on_progress=on_progress,
+        should_stop=should_stop,
+        on_window=on_window,
+        resume=resume,
+    )
+
+
+def silence_and_speech(silence_s, speech_s):
+    silence = np.zeros(silence_s * SAMPLE_RATE_HZ, np.float32)
+    return np.concatenate([silence, two_cities()[: speech_s * SAMPLE_RATE_HZ]])
 
 
 class EngineContract:
@@ -140,6 +172,81 @@ class EngineContract:
         transcript = transcribe(engine, two_cities()[: 5 * SAMPLE_RATE_HZ])
 
         assert transcript.text
+
+    @pytest.mark.parametrize(
+        ("options", "silence_s", "speech_s", "stop_after"), RESUMED.values(), ids=RESUMED
+    )
+    def test_after_a_stop_the_rest_is_decoded_and_the_transcript_is_that_of_an_undisturbed_run(
+        self, engine, options, silence_s, speech_s, stop_after
+    ):
+        audio = silence_and_speech(silence_s, speech_s)
+        shares, kept, rest = [], [], []
+        undisturbed = transcribe(engine, audio, on_progress=shares.append, **options)
+        with pytest.raises(Stopped):
+            transcribe(
+                engine, audio, lambda: len(kept) == stop_after, on_window=kept.append, **options
+            )
+
+        resumed = transcribe(
+            engine, audio, on_progress=rest.append, resume=through_json(kept), **options
+        )
+
+        assert resumed.text == undisturbed.text
+        assert resumed.segments == undisturbed.segments
+        assert resumed.language == undisturbed.language
+        assert resumed.language_probability == undisturbed.language_probability
+        assert rest == shares[stop_after:]
+
+    def test_windows_are_numbered_and_signed_and_hold_the_segments_in_order(self, engine, loader):
+        windows = []
+
+        transcript = transcribe(engine, silence_and_speech(30, 33), on_window=windows.append)
+
+        held = [segment for window in windows for segment in window.segments]
+        assert [window.number for window in windows] == list(range(len(windows)))
+        assert {(w.engine, w.model_used) for w in windows} == {(loader.name, "tiny")}
+        assert (windows[0].next_seek, windows[0].segments) == (3000, ())
+        assert held == list(transcript.segments)[: len(held)]
+        assert held
+
+    def test_a_window_is_there_before_its_progress_is(self, engine):
+        order = []
+
+        transcribe(
+            engine,
+            silence_and_speech(60, 5),
+            on_progress=lambda _: order.append("progress"),
+            on_window=lambda _: order.append("window"),
+        )
+
+        assert order == ["window", "progress", "window", "progress", "progress"]
+
+    def test_new_windows_go_on_counting_after_the_ones_that_are_there(self, engine):
+        kept, added = [], []
+        transcribe(engine, silence_and_speech(90, 0), on_window=kept.append)
+
+        transcribe(engine, silence_and_speech(90, 0), on_window=added.append, resume=kept[:1])
+
+        assert [(window.number, window.next_seek) for window in kept] == [(0, 3000), (1, 6000)]
+        assert [(window.number, window.next_seek) for window in added] == [(1, 6000)]
+
+    def test_a_recording_of_one_window_has_nothing_to_keep(self, engine):
+        windows = []
+
+        transcribe(engine, two_cities()[: 5 * SAMPLE_RATE_HZ], on_window=windows.append)
+
+        assert windows == []
+
+    @pytest.mark.parametrize("other", [{"model_used": "base"}, {"engine": "abacus"}])
+    def test_windows_of_another_model_or_engine_count_for_nothing(self, engine, other):
+        audio = silence_and_speech(60, 0)
+        kept, added = [], []
+        transcribe(engine, audio, on_window=kept.append)
+        foreign = [replace(window, **other) for window in kept]
+
+        transcribe(engine, audio, on_window=added.append, resume=foreign)
+
+        assert [window.number for window in added] == [0]
 
 
 class TestFakeEngine(EngineContract):

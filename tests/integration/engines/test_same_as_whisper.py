@@ -14,7 +14,7 @@ CASES = {  # options, and how many seconds of the recording
     "words": ({"word_timestamps": True}, 33),
     "beams and a prompt": ({"beam_size": 2, "initial_prompt": "Doctor Manette"}, 10),
     "translation of a named language": ({"task": "translate", "language": "de"}, 5),
-    "sampling": ({"temperature": 0.8}, 5),
+    "sampling": ({"temperature": 0.8}, 33),
 }
 
 
