@@ -1,12 +1,13 @@
 """A model in one borrower's hands, and the way down when memory runs short."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from domain.errors import OutOfMemory, Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
+from domain.windows import Window, ignore_window
 from engines.base import Samples
 from engines.ladder import Descent
 from engines.pool_records import ModelInstance
@@ -30,6 +31,19 @@ class Lender(Protocol):
     def discard(self, instance: ModelInstance) -> None:
         """Take a model back that must not be lent again."""
         ...
+
+
+class _Decoded:
+    """The windows there are, which may change hands: what the keeper of `on_window` has, too."""
+
+    def __init__(self, resume: Sequence[Window], on_window: Callable[[Window], None]) -> None:
+        self.windows = list(resume)
+        self._on_window = on_window
+
+    def add(self, window: Window) -> None:
+        # A number that was there before: an engine started again.
+        self.windows[window.number :] = [window]
+        self._on_window(window)
 
 
 class BorrowedModel:
@@ -59,11 +73,14 @@ class BorrowedModel:
         *,
         on_progress: Callable[[float], None] = lambda _: None,
         should_stop: Callable[[], bool] = lambda: False,
+        on_window: Callable[[Window], None] = ignore_window,
+        resume: Sequence[Window] = (),
     ) -> Transcript:
         """Return the transcript, with every rung that memory forced in `fallbacks`.
 
-        After a fallback the recording is read from its start again, so that one model wrote
-        all of it. Raises Stopped, OutOfMemory, ModelPoolExhausted, EngineError.
+        A fallback to another model reads the recording from its start again, so that one model
+        wrote all of it; the same model with more room, or on another device, goes on after the
+        windows it has. Raises Stopped, OutOfMemory, ModelPoolExhausted, EngineError.
         """
         self._descent.options = options
         if self._descent.fallbacks and not self._descent.can_do(self.model_size):
@@ -71,13 +88,19 @@ class BorrowedModel:
                 "no model that fits into memory can do what the job asks for",
                 model_requested=self._descent.requested,
             )
+        decoded = _Decoded(resume, on_window)
         while True:
             instance = self._instance or self._pool.descend(self._descent, self._timeout)
             self._instance = instance
             self._is_trusted = False
             try:
                 transcript = instance.model.transcribe(
-                    audio, options, on_progress=on_progress, should_stop=should_stop
+                    audio,
+                    options,
+                    on_progress=on_progress,
+                    should_stop=should_stop,
+                    on_window=decoded.add,
+                    resume=tuple(decoded.windows),
                 )
             except OutOfMemory as error:
                 reason = error.message
