@@ -13,7 +13,7 @@ from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_hub, current_services
 from api.schemas.base import NoQuerySchema
 from api.schemas.events import HistoryEntrySchema, StreamQuerySchema
-from api.sse import HEADERS, MEDIA_TYPE, connection_cutter, last_event_id, stream_response
+from api.sse import HEADERS, MEDIA_TYPE, current_connection, last_event_id, stream_response
 from api.transcriptions import parse_job_id
 from domain.errors import DatabaseUnavailable
 from services.client_stream import ClientStream, catch_up, open_client_stream
@@ -98,7 +98,7 @@ class ClientEvents(MethodView):
 
 def _with_listener(hub: EventHub, begin: Callable[[Listener], Response]) -> Response:
     """The answer of a stream that has a place, which is given back if it does not begin."""
-    listener = hub.reserve(connection_cutter())
+    listener = hub.reserve(current_connection())
     try:
         return begin(listener)
     except BaseException:

@@ -4,14 +4,15 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
+import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from flask import Response, request
 
+from services.event_hub import NO_CONNECTION, Connection
 from services.stream_event import StreamEvent
 
 MEDIA_TYPE = "text/event-stream"
@@ -48,22 +49,33 @@ def last_event_id(given: str | None) -> str:
     return request.headers.get("Last-Event-ID", "").strip() or given or ""
 
 
-def connection_cutter() -> Callable[[], None]:
-    """What ends this request's connection, from any thread.
+class SocketConnection:
+    """A connection of gunicorn's, to be looked after from another thread.
 
-    Also lets the kernel end it when the reader is gone without a word, or takes nothing.
+    The kernel ends it when the reader is gone without a word, or takes nothing for long.
     """
-    connection: Any = request.environ.get("gunicorn.socket")
-    if connection is None:
-        return lambda: None
-    with suppress(OSError, AttributeError):  # not a TCP connection, or not Linux
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_MS)
 
-    def cut() -> None:
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLRDHUP)
+        with suppress(OSError):  # not a TCP connection
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_MS)
+
+    def is_gone(self) -> bool:
+        """Whether the reader has closed it."""
+        return bool(self._poll.poll(0))
+
+    def cut(self) -> None:
+        """End it, also while something is written to it."""
         with suppress(OSError):  # it has ended by itself
-            connection.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
 
-    return cut
+
+def current_connection() -> Connection:
+    """The connection of this request, where the server lets us have it."""
+    given = request.environ.get("gunicorn.socket")
+    return NO_CONNECTION if given is None else SocketConnection(given)
 
 
 def _blocks(events: Iterable[StreamEvent]) -> Iterator[bytes]:

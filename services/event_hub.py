@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from domain.errors import DatabaseUnavailable, TooManyStreams
@@ -20,19 +21,43 @@ from services.stream_event import StreamEvent
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5  # a person does not see a shorter delay
-PING_EVERY_S = 15.0  # proxies cut what is silent for long; and a write shows who is gone
+PING_EVERY_S = 15.0  # proxies cut what is silent for long
 MAX_WAITING = 128  # events; whoever leaves that many unread does not read any more
 CUT_AFTER_S = 1.0  # what a reader has for the last bytes when the server stops
 
 Stream = JobStream | ClientStream
 
 
+class Connection(Protocol):
+    """The connection that a stream is sent over."""
+
+    def is_gone(self) -> bool:
+        """Whether the reader has closed it."""
+
+    def cut(self) -> None:
+        """End it, also while something is written to it."""
+
+
+class NoConnection:
+    """For streams that are not sent anywhere."""
+
+    def is_gone(self) -> bool:
+        """Never."""
+        return False
+
+    def cut(self) -> None:
+        """Nothing to end."""
+
+
+NO_CONNECTION = NoConnection()
+
+
 class Listener:
     """The place where the hub leaves the events of one stream."""
 
-    def __init__(self, cut: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.stream: Stream | None = None  # None: not yet in the hub's care
-        self._cut = cut
+        self._connection = connection
         self._events: list[StreamEvent] = []
         self._changed = threading.Condition()
         self._is_over = False
@@ -48,7 +73,7 @@ class Listener:
                 return
             if len(self._events) >= MAX_WAITING:
                 self._is_over = True
-                self._cut()
+                self._connection.cut()
             else:
                 self._events.extend(make_events())
             self._changed.notify()
@@ -77,7 +102,14 @@ class Listener:
         """End the connection of a stream that is still there."""
         with self._changed:
             if not self._is_released:
-                self._cut()
+                self._connection.cut()
+
+    def end_if_gone(self) -> None:
+        """Give the thread back at once when the reader has left, not at the next sign of life."""
+        with self._changed:
+            if not self._is_released and self._connection.is_gone():
+                self._is_over = True
+                self._changed.notify()
 
 
 class EventHub:
@@ -97,15 +129,15 @@ class EventHub:
         """How many streams there are."""
         return len(self._listeners)
 
-    def reserve(self, cut: Callable[[], None] = lambda: None) -> Listener:
-        """A place for a stream; `cut` ends its connection. Raises TooManyStreams."""
+    def reserve(self, connection: Connection = NO_CONNECTION) -> Listener:
+        """A place for a stream over this connection. Raises TooManyStreams."""
         maximum = self._services.settings.max_event_streams
         with self._lock:
             if len(self._listeners) >= maximum:
                 raise TooManyStreams(
                     f"this process serves {maximum} event streams already", maximum=maximum
                 )
-            listener = Listener(cut)
+            listener = Listener(connection)
             self._listeners.add(listener)
         return listener
 
@@ -155,6 +187,8 @@ class EventHub:
 
     def _run(self) -> None:
         while listeners := self._attached():
+            for listener in listeners:
+                listener.end_if_gone()
             try:
                 self._look(listeners)
             except DatabaseUnavailable:

@@ -13,7 +13,7 @@ from models import JobEvent, TranscriptionJob
 from services.context import Services
 
 # For the operator, who reads them in the dead letters.
-HIDDEN = frozenset({"stack_trace", "file_path", "path", "key"})
+HIDDEN = frozenset({"stack_trace", "file_path", "path", "key", "note"})
 
 
 @dataclass(frozen=True)

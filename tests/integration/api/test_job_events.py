@@ -1,12 +1,18 @@
 """The stream of one job, over real Postgres."""
 
+import threading
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
+import database
 from domain.transcript import Word
 from models import TranscriptionJob
+from services import event_feed, lifecycle
+from services.history import note
 from services.jobs import cancel_job
+from tests.integration.api.conftest import wait_until
 from tests.integration.api.event_jobs import (  # noqa: F401 - fixtures, found by their names
     WORKER,
     hub,
@@ -263,6 +269,55 @@ def test_a_stream_ends_when_its_job_is_removed(listen, work, job):  # noqa: F811
         session.delete(session.get(TranscriptionJob, job))
 
     assert list(stream) == []
+
+
+def test_what_happens_during_a_look_is_left_to_the_next(listen, work, job, monkeypatch):  # noqa: F811
+    mine = work.claim()
+    read_windows = event_feed._read_windows
+
+    def complete_meanwhile(session, wanted):
+        if mine in unfinished:
+            work.complete(unfinished.pop(), segments(0, 1))
+        return read_windows(session, wanted)
+
+    unfinished = [mine]
+    monkeypatch.setattr(event_feed, "_read_windows", complete_meanwhile)
+
+    events = whole(listen, job)
+
+    assert names(events) == ["queued", "started", "progress", "segments", "completed"]
+
+
+def test_a_note_waits_for_the_transition_that_is_written_at_the_same_time(listen, work, job):  # noqa: F811
+    mine = work.claim()
+    stream = listen(f"/transcribe/{job}/events")
+    stream.until("progress")
+    transition = database.SessionLocal()
+    lifecycle.release(transition, mine, "worker stops")
+    noting = threading.Thread(target=write_note, args=(work, job))
+    noting.start()
+    wait_until(lambda: is_waiting_for_a_lock(work), 30)
+    transition.commit()
+    transition.close()
+    noting.join(30)
+
+    told = stream.until("aged")
+
+    assert [event.name for event in told if event.name in ("released", "aged")] == [
+        "released",
+        "aged",
+    ]
+    assert told[-1].data["status"] == "pending"
+
+
+def write_note(work, job):  # noqa: F811
+    with work.session() as session:
+        note(session, job, "aged", actor="test")
+
+
+def is_waiting_for_a_lock(work):  # noqa: F811
+    with work.session() as session:
+        return session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) > 0
 
 
 def test_two_readers_at_different_places_both_get_everything(listen, work, job):  # noqa: F811
