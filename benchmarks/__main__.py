@@ -8,6 +8,7 @@ import click
 from benchmarks.cold_start import cold_start
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.latency import latency
+from benchmarks.listeners import listeners
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.wer import wer
@@ -15,7 +16,7 @@ from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (wer, overhead, latency, memory, cold_start)
+COMMANDS = (wer, overhead, latency, listeners, memory, cold_start)
 
 
 @click.group(context_settings={"show_default": True})

@@ -86,12 +86,13 @@ class Plan:
     async def run(self) -> list[Latencies]:
         """Both ways with the worker idle, then with it busy. Raises BenchmarkFailed."""
         async with connect(self.running) as server:
-            idle = [await self._measure(server, "idle", way) for way in WAYS]
+            idle = [await self.measure(server, "idle", way) for way in WAYS]
             async with self._busy_worker(server):
-                busy = [await self._measure(server, "busy", way) for way in WAYS]
+                busy = [await self.measure(server, "busy", way) for way in WAYS]
         return [*idle, *busy]
 
-    async def _measure(self, server: Server, worker: str, way: str) -> Latencies:
+    async def measure(self, server: Server, worker: str, way: str) -> Latencies:
+        """One way of sending, by all clients at once. The jobs are removed."""
         async with AsyncExitStack() as stack:
             submits = [
                 await stack.enter_async_context(WAYS[way](self.running, self.small))
