@@ -12,7 +12,7 @@ MODEL ?=
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev transcribe up test check fmt models lock bench chaos clean
+.PHONY: help setup setup-dev transcribe up test check fmt models lock bench bench-peers chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,7 @@ models: setup ## list the weights that are here; MODEL=tiny fetches one
 lock: ## pin all requirements again, with hashes (needs uv)
 	@$(COMPILE) --override requirements-overrides.txt requirements.in -o requirements.txt
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	@$(COMPILE) requirements-bench.in -o requirements-bench.txt
 	@$(COMPILE) deploy/requirements-web.in -c requirements.txt -o deploy/requirements-web.txt
 
 bench: setup-dev ## measure speed, latency and memory of the whole server; options in ARGS
@@ -57,6 +58,9 @@ bench: setup-dev ## measure speed, latency and memory of the whole server; optio
 chaos: setup-dev ## attack a server of its own and check that no job is lost or done twice; options in ARGS
 	@$(PY) -m scripts.models ensure tiny
 	@$(PY) -m chaos $(ARGS)
+
+bench-peers: setup-dev ## install the programs that `make bench ARGS=core` measures beside this one
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
 
 clean: ## remove .venv and caches; .data, where recordings and results are, stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ import sys
 import click
 
 from benchmarks.cold_start import cold_start
+from benchmarks.core import core
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.latency import latency
 from benchmarks.listeners import listeners
@@ -16,7 +17,7 @@ from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (wer, overhead, latency, listeners, memory, cold_start)
+COMMANDS = (wer, overhead, latency, listeners, memory, cold_start, core)
 
 
 @click.group(context_settings={"show_default": True})

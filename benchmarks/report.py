@@ -44,6 +44,7 @@ def write_json(path: Path | None, machine: Machine, content: Mapping[str, Any]) 
         return
     draft = path.with_name(f".{path.name}.part")
     text = json.dumps({"machine": asdict(machine), **content}, indent=2, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft.write_text(text + "\n")
     draft.replace(path)
 
