@@ -10,11 +10,12 @@ from config import CONSUMED_QUEUES
 CHILDREN = 2  # prefork children of each, CELERY_CONCURRENCY as shipped
 PYTHON = sys.executable
 JOBS_DONE = """
-SELECT count(*), extract(epoch FROM max(completed_at)) FROM transcription_jobs
-WHERE completed_at >= to_timestamp(%(since)s)
+SELECT count(*) FILTER (WHERE status = 'completed'), extract(epoch FROM max(completed_at)),
+    count(*) FILTER (WHERE status <> 'completed')
+FROM transcription_jobs WHERE completed_at >= to_timestamp(%(since)s)
 """
 ROWS_DONE = """
-SELECT count(*), extract(epoch FROM max(at)) FROM peer_rows WHERE at >= to_timestamp(%(since)s)
+SELECT count(*), extract(epoch FROM max(at)), 0 FROM peer_rows WHERE at >= to_timestamp(%(since)s)
 """
 
 
@@ -33,7 +34,7 @@ class Contender:
     name: str
     kind: str  # of its submitters: see core_submitter
     parts: Mapping[str, Part]
-    done_sql: str  # how many are done since a moment, and when the last one was
+    done_sql: str  # how many are done since a moment, when the last one was, how many failed
 
 
 def celery_worker(app: str, *options: str) -> Mapping[str, Part]:

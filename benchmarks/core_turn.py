@@ -72,7 +72,9 @@ class Track:
         with self.stack.connect() as connection, connection.cursor() as cursor:
             while True:
                 cursor.execute(self.contender.done_sql, {"since": since})
-                done, last_at = cursor.fetchone() or (0, None)
+                done, last_at, failed = cursor.fetchone() or (0, None, 0)
+                if failed:
+                    raise BenchmarkFailed(f"{failed} jobs failed:\n{self.last_words('worker')}")
                 if done >= jobs:
                     return float(last_at)
                 self._check(deadline, f"{done} of {jobs} jobs were done")
