@@ -31,8 +31,7 @@ from services.context import Services
 from services.dead_letter_views import ErrorView, find_error, get_error
 from services.dispatch import queue_for
 from services.history import note
-from services.jobs import publish_or_log
-from services.queue_order import take_turn
+from services.jobs import next_turn, publish_or_log
 from services.window_store import drop_windows
 
 logger = logging.getLogger(__name__)
@@ -146,14 +145,14 @@ def _retry(services: Services, error_id: int, changes: Changes) -> UUID:
         if job.file_removed_at or services.storage.size_of(job.file_path) is None:
             raise AudioGone("the recording was removed: there is nothing to try again")
         priority = job.priority if changes.priority is None else changes.priority
-        weight = services.settings.weights.get(job.client, 1.0)
+        turn = next_turn(services, job.client, rank_of(priority, 0))
         lifecycle.requeue_failed(  # never refused: its conditions were just tested, and hold
             session,
             job.id,
             actor=ACTOR,
             options=_changed_options(job.options, changes.options),
             priority=priority,
-            turn=take_turn(session, job.client, rank_of(priority, 0), weight),
+            turn=turn,
             detail={"error_id": error_id, **_told(changes)},
         )
         # Every open dead letter of the job is answered by this one retry.

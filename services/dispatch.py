@@ -5,16 +5,21 @@ from uuid import UUID
 
 from config import QUEUE_DLQ, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
 from domain.errors import BrokerUnavailable
-from domain.lifecycle import Priority
+from domain.lifecycle import Rank, rank_of
 
 logger = logging.getLogger(__name__)
 
+QUEUE_OF_RANK = {
+    Rank.HIGH: QUEUE_HIGH,
+    Rank.NORMAL: QUEUE_NORMAL,
+    Rank.RETRY: QUEUE_RETRY,
+}
+RANK_OF_QUEUE = {queue: rank for rank, queue in QUEUE_OF_RANK.items()}
+
 
 def queue_for(priority: int, attempt: int) -> str:
-    """The queue of a waiting job: retries behind everything that was never tried."""
-    if attempt > 0:
-        return QUEUE_RETRY
-    return QUEUE_HIGH if priority == Priority.HIGH else QUEUE_NORMAL
+    """The queue of a waiting job with `attempt` attempts behind it, by its rank."""
+    return QUEUE_OF_RANK[rank_of(priority, attempt)]
 
 
 def publish(job_id: UUID, queue: str) -> None:

@@ -13,6 +13,8 @@ from domain.lifecycle import JobStatus
 from models import ErrorLog, JobEvent, TranscriptionJob
 from services.attempts import FailedAttempt
 
+events: Any = JobEvent.__table__
+
 RECONCILER = "reconciler"  # the actor of what happens by itself
 
 
@@ -93,19 +95,19 @@ def event_from(
     event: str,
     status: JobStatus,
     attempt: ColumnElement[int],
-    actor: str,
-    detail: dict[str, Any] | None,
+    actor: str | ColumnElement[str],
+    detail: ColumnElement[Any] | None,
 ) -> Insert:
     """A line of history for each row of `source`, as a part of the statement that makes it."""
     job_id = source.c.id if "id" in source.c else source.c.job_id
-    return insert(JobEvent).from_select(
+    return insert(events).from_select(
         ["job_id", "event", "status", "attempt", "actor", "detail"],
         select(
             job_id,
             literal(event),
             literal(status.value),
             attempt,
-            literal(actor),
-            literal(detail or {}, JSONB),
+            literal(actor) if isinstance(actor, str) else actor,
+            literal({}, JSONB) if detail is None else detail,
         ),
     )

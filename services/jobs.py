@@ -15,7 +15,7 @@ from domain.errors import (
     ResultNotReady,
     ScriptoriumError,
 )
-from domain.lifecycle import TERMINAL, JobStatus, Priority, rank_of
+from domain.lifecycle import TERMINAL, JobStatus, Priority, Rank, rank_of
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from models import TranscriptionJob, TranscriptionResult
@@ -68,9 +68,8 @@ def submit_job(
             "request_id": request_id,
             "max_attempts": services.settings.max_attempts,
         }
+        values["turn"] = next_turn(services, client, rank)
         with services.open_statement() as session:
-            # By itself: a client's submissions must not wait for each other's commit.
-            values["turn"] = take_turn(session, client, rank, _weight(services, client))
             lifecycle.create(session, values, detail={"priority": priority.label})
     except DatabaseUnavailable:
         # The commit may have gone through before the connection broke, so the file stays:
@@ -104,13 +103,12 @@ def set_priority(
     """
     with services.open_statement() as session:
         job, _ = find_job(session, job_id)
-        rank = rank_of(priority, job.attempt)
-        turn = take_turn(session, job.client, rank, _weight(services, job.client))
+    turn = next_turn(services, job.client, rank_of(priority, job.attempt))
     with services.open_session() as session:
         if not lifecycle.reprioritise(session, job_id, priority, turn, actor=actor):
             raise _conflict(find_job(session, job_id)[0], "moved")
     logger.info("job_reprioritised", extra={"job_id": str(job_id), "priority": priority.label})
-    publish_or_log(services, job_id, queue_for(priority, 0))
+    publish_or_log(services, job_id, queue_for(priority, job.attempt))
     return get_job(services, job_id)
 
 
@@ -173,8 +171,11 @@ def queue_position(session: Session, job: TranscriptionJob) -> int | None:
     return 1 + count_ahead(session, job)
 
 
-def _weight(services: Services, client: str) -> float:
-    return services.settings.weights.get(client, 1.0)
+def next_turn(services: Services, client: str, rank: Rank) -> float:
+    """The turn of a client's next job; taken at once, so that nobody waits for our commit."""
+    weight = services.settings.weights.get(client, 1.0)
+    with services.open_statement() as session:
+        return take_turn(session, client, rank, weight)
 
 
 def _probe(services: Services, stored: StoredFile) -> float | None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Row, case, delete, func, literal, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -21,12 +21,10 @@ from domain.lifecycle import TERMINAL, JobStatus, Priority, Rank, Step
 from domain.transcript import Transcript
 from models import (
     TranscriptionJob,
-    TranscriptionResult,
-    TranscriptionWindow,
 )
 from services.attempts import Beat, Claim, FailedAttempt
-from services.history import RECONCILER, event_from, record, record_dead_letter
-from services.queue_order import best_waiting
+from services.history import RECONCILER, record, record_dead_letter
+from services.job_statements import claim_statement, complete_statement, create_statement, given
 from services.results import result_values
 from services.window_store import drop_windows
 
@@ -39,60 +37,18 @@ def create(session: Session, values: dict[str, Any], *, detail: dict[str, Any]) 
 
     The bell counts as rung: whoever creates a job rings for it, or says that it could not.
     """
-    job = (
-        insert(Job)
-        .values(status=JobStatus.PENDING, published_at=func.now(), **values)
-        .returning(Job.id)
-        .cte("job")
-    )
-    session.execute(event_from(job, "submitted", JobStatus.PENDING, literal(0), "api", detail))
+    session.execute(create_statement(), given({**values, "detail": detail}))
 
 
 def claim_next(session: Session, rank: Rank, *, worker: str, lease: timedelta) -> Claim | None:
     """Take the job that goes next among those up to `rank`; None when none waits. One statement.
 
-    Its loss in a crash of Postgres does no harm, so it does not wait for the disk: the job
-    waits again, and the owner in the fence keeps this worker from another's lease.
+    Where it is lost in a crash of Postgres the job waits again, and the owner in the fence
+    keeps this worker from another's lease.
     """
-    best = best_waiting(rank).cte("best")
-    claimed = (
-        update(Job)
-        .where(Job.id == best.c.id)
-        .values(
-            status=JobStatus.PROCESSING,
-            attempt=Job.attempt + 1,
-            lease_token=Job.lease_token + 1,
-            lease_owner=worker,
-            lease_expires_at=func.now() + lease,
-            started_at=func.now(),
-            updated_at=func.now(),
-            progress=0,
-            current_step=Step.DECODING_AUDIO,
-            time_left_s=None,
-        )
-        .returning(
-            Job.id.label("job_id"),
-            Job.attempt,
-            Job.lease_token,
-            Job.max_attempts,
-            Job.file_path,
-            Job.duration_s,
-            Job.options,
-            Job.request_id,
-            Job.rank,
-        )
-        .cte("claimed")
-    )
-    started = event_from(
-        claimed, "started", JobStatus.PROCESSING, claimed.c.attempt, worker, None
-    ).cte("started")
-    has_windows = exists().where(TranscriptionWindow.job_id == claimed.c.job_id)
     row = session.execute(
-        select(
-            claimed,
-            has_windows.label("has_windows"),
-            func.set_config("synchronous_commit", "off", literal(True)).label("is_relaxed"),
-        ).add_cte(started)
+        claim_statement(is_high_only=rank is Rank.HIGH),
+        given({"rank": rank, "worker": worker, "lease": lease}),
     ).one_or_none()
     if row is None:
         return None
@@ -126,29 +82,20 @@ def complete(
     has_windows: bool,
 ) -> bool:
     """Write the result and finish the job, in one statement. False when fenced or cancelled."""
-    done = (
-        update(Job)
-        .where(*_held(mine), Job.cancel_requested_at.is_(None))
-        .values(**_finished(JobStatus.COMPLETED), progress=1, duration_s=transcript.duration_s)
-        .returning(Job.id)
-        .cte("done")
-    )
-    columns = TranscriptionResult.__table__.c
-    values = {
-        "attempt": mine.attempt,
-        "lease_token": mine.lease_token,
-        "transcribe_s": transcribe_s,
-        **result_values(transcript),
-    }
-    result = insert(TranscriptionResult).from_select(
-        ["job_id", *values],
-        select(done.c.id, *(literal(value, columns[name].type) for name, value in values.items())),
-    )
-    event = event_from(
-        done, "completed", JobStatus.COMPLETED, literal(mine.attempt), mine.worker, None
-    )
+    values = result_values(transcript)
     row = session.execute(
-        select(done.c.id).add_cte(result.cte("result")).add_cte(event.cte("event"))
+        complete_statement((*values, "transcribe_s")),
+        given(
+            {
+                "job_id": mine.job_id,
+                "attempt": mine.attempt,
+                "lease_token": mine.lease_token,
+                "worker": mine.worker,
+                "duration_s": transcript.duration_s,
+                "transcribe_s": transcribe_s,
+                **values,
+            }
+        ),
     ).one_or_none()
     if row is None:
         return False

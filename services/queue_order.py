@@ -6,24 +6,21 @@ where its client's last one ended, or the present where that is later; it ends 1
 further on. So a client with a thousand jobs and one with a single job alternate.
 """
 
-from uuid import UUID
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, func, literal, select, tuple_
+from sqlalchemy import Executable, Select, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from config import QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
 from domain.lifecycle import JobStatus, Priority, Rank
 from models import ClientTurn, TranscriptionJob
 
 Job = TranscriptionJob
+jobs: Any = TranscriptionJob.__table__
+turns: Any = ClientTurn.__table__
 
-RANK_OF_QUEUE = {
-    QUEUE_HIGH: Rank.HIGH,
-    QUEUE_NORMAL: Rank.NORMAL,
-    QUEUE_RETRY: Rank.RETRY,
-}
 ORDER = (Job.rank, Job.turn, Job.created_at, Job.id)
 POSITION_LIMIT = 1_000  # counting further would cost every look as much as the queue is long
 
@@ -33,47 +30,56 @@ def is_ready() -> tuple[ColumnElement[bool], ...]:
     return (Job.status == JobStatus.PENDING, Job.next_attempt_at.is_(None))
 
 
-def best_waiting(rank: Rank) -> Select[UUID]:
+def best_waiting(rank: ColumnElement[int], *, is_high_only: bool) -> Select[Any]:
     """The id of the job that goes next among those up to `rank`, locked, skipping locked ones.
 
-    Up to HIGH means urgent ones only: a job that merely grew old does not take the slot that
-    is kept for them.
+    High only means jobs that were asked to be urgent: one that merely grew old does not take
+    the slot that is kept for them.
     """
-    query: Select[UUID] = (
-        select(Job.id)
-        .where(*is_ready(), Job.rank <= rank, Job.attempt < Job.max_attempts)
-        .order_by(*ORDER)
+    query = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.status == JobStatus.PENDING.value,
+            jobs.c.next_attempt_at.is_(None),
+            jobs.c.rank <= rank,
+            jobs.c.attempt < jobs.c.max_attempts,
+        )
+        .order_by(jobs.c.rank, jobs.c.turn, jobs.c.created_at, jobs.c.id)
         .limit(1)
         # Not FOR UPDATE: that would also skip a job whose history is being written.
         .with_for_update(skip_locked=True, key_share=True)
     )
-    return query.where(Job.priority == Priority.HIGH) if rank is Rank.HIGH else query
+    return query.where(jobs.c.priority == Priority.HIGH) if is_high_only else query
 
 
 def take_turn(session: Session, client: str, rank: Rank, weight: float) -> float:
     """The turn of a client's next job in this rank; moves the client on by 1/weight.
 
-    To be called in a transaction of its own.
+    To be called in a transaction of its own: one that is lost in a crash of Postgres is no
+    loss, so it does not wait for the disk.
     """
-    step = 1.0 / weight
-    now = present(rank)
     turn = session.scalar(
-        insert(ClientTurn)
-        .values(client=client, rank=rank, turn=now + step)
+        _turn_statement(rank), {"given_client": client, "given_step": 1.0 / weight}
+    )
+    return float(turn or 0.0)
+
+
+@lru_cache(maxsize=len(Rank))
+def _turn_statement(rank: Rank) -> Executable:
+    step = bindparam("given_step", type_=turns.c.turn.type)
+    now = present(rank)
+    return (
+        insert(turns)
+        .values(client=bindparam("given_client"), rank=rank.value, turn=now + step)
         .on_conflict_do_update(
             index_elements=["client", "rank"],
             set_={
-                "turn": func.greatest(ClientTurn.turn, now) + step,
+                "turn": func.greatest(turns.c.turn, now) + step,
                 "updated_at": func.now(),
             },
         )
-        # A turn that is lost in a crash of Postgres is no loss: no waiting for the disk.
-        .returning(
-            ClientTurn.turn - step,
-            func.set_config("synchronous_commit", "off", literal(True)),
-        )
+        .returning(turns.c.turn - step, func.set_config("synchronous_commit", "off", literal(True)))
     )
-    return float(turn or 0.0)
 
 
 def present(rank: Rank) -> ColumnElement[float]:
@@ -82,16 +88,23 @@ def present(rank: Rank) -> ColumnElement[float]:
     With nobody waiting it is the end of the last turn given away, so that a newcomer does
     not get all the turns that others took before it came.
     """
-    served = _scalar(
-        select(Job.turn).where(*is_ready(), Job.rank == rank).order_by(Job.turn).limit(1)
-    )
-    given = _scalar(
-        select(ClientTurn.turn)
-        .where(ClientTurn.rank == rank)
-        .order_by(ClientTurn.turn.desc())
+    served = (
+        select(jobs.c.turn)
+        .where(
+            jobs.c.status == JobStatus.PENDING.value,
+            jobs.c.next_attempt_at.is_(None),
+            jobs.c.rank == rank.value,
+        )
+        .order_by(jobs.c.turn)
         .limit(1)
     )
-    return func.coalesce(served, given, literal(0.0))
+    given = (
+        select(turns.c.turn)
+        .where(turns.c.rank == rank.value)
+        .order_by(turns.c.turn.desc())
+        .limit(1)
+    )
+    return func.coalesce(served.scalar_subquery(), given.scalar_subquery(), literal(0.0))
 
 
 def count_ahead(session: Session, job: TranscriptionJob) -> int:
@@ -104,7 +117,3 @@ def count_ahead(session: Session, job: TranscriptionJob) -> int:
         .subquery()
     )
     return session.scalar(select(func.count()).select_from(ahead)) or 0
-
-
-def _scalar(query: Select[float]) -> ScalarSelect[float]:
-    return query.scalar_subquery()

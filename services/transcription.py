@@ -20,12 +20,12 @@ from domain.transcript import Transcript
 from domain.windows import Window, usable_windows
 from services import lifecycle
 from services.attempts import Claim, FailedAttempt
+from services.dispatch import RANK_OF_QUEUE
 from services.estimates import RESUMED_FROM, time_left_s
 from services.heartbeat import Heartbeat, save_progress
 from services.history import note
 from services.jobs import publish_or_log
 from services.log_context import request_context
-from services.queue_order import RANK_OF_QUEUE
 from services.watchdog import StopReason, error_of
 from services.window_store import load_windows
 from services.worker_context import WorkerServices
