@@ -1,14 +1,17 @@
 """Connection to Postgres: one engine per process, sessions that commit or roll back."""
 
 import os
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+import psycopg2
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from config import get_settings
 from domain.errors import DatabaseFull, DatabaseUnavailable
@@ -25,6 +28,7 @@ CONNECT_ARGS = {
     "application_name": "scriptorium",
 }
 
+PING_AFTER_S = 1.0
 DISK_FULL = "53100"  # SQLSTATE
 
 # Forked children must not share a socket with their parent, so engines are kept by process id.
@@ -43,12 +47,33 @@ def get_engine() -> Engine:
             pool_size=settings.db_pool_size,
             max_overflow=settings.db_pool_size,
             pool_timeout=5,  # seconds
-            pool_pre_ping=True,
             hide_parameters=True,  # a transcript must not reach a log through an error
             connect_args=CONNECT_ARGS,
         )
+        _ping_after_rest(engine)
         _engines[pid] = engine
     return engine
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Look whether a connection still works before it is used, unless it was used just now.
+
+    SQLAlchemy's own `pool_pre_ping` asks every time, a round trip for each statement.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note_time(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg2.Error as error:
+            raise DisconnectionError from error  # the pool makes a new one
 
 
 def dispose_engine() -> None:

@@ -41,11 +41,13 @@ class Services:
         """How long a claim holds without a heartbeat."""
         return timedelta(seconds=self.settings.lease_s)
 
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        """How often and how patiently jobs are tried again."""
+    def retry_policy(self, max_attempts: int) -> RetryPolicy:
+        """How patiently a job is tried again, which may be tried `max_attempts` times.
+
+        That number is the job's own: MAX_ATTEMPTS may have changed since it was submitted.
+        """
         return RetryPolicy(
-            max_attempts=self.settings.max_attempts,
+            max_attempts=max_attempts,
             base=timedelta(seconds=self.settings.retry_base_s),
             cap=timedelta(seconds=self.settings.retry_cap_s),
         )

@@ -11,12 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from domain.errors import DatabaseUnavailable
-from domain.lifecycle import JobStatus
 from domain.windows import Window
 from services import lifecycle
 from services.attempts import Claim
 from services.context import Services
-from services.history import record
+from services.history import note
 from services.watchdog import StopReason, Watchdog
 from services.window_store import save_windows
 
@@ -53,7 +52,6 @@ class Heartbeat:
         self._ended = threading.Event()
         self._beat_at = time.monotonic()  # the claim was one
         self._valid_until = self._beat_at + services.settings.lease_s
-        self.has_saved_windows = claim.has_windows
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -141,7 +139,6 @@ class Heartbeat:
         if beat is None:
             self._watchdog.stop(StopReason.LEASE_LOST)
             return
-        self.has_saved_windows = self.has_saved_windows or bool(windows)
         self._valid_until = self._beat_at + lease.total_seconds()
         if beat.is_cancel_requested:
             self._watchdog.stop(StopReason.CANCELLED)
@@ -162,12 +159,6 @@ class Heartbeat:
 def save_progress(session: Session, claim: Claim, windows: Sequence[Window]) -> None:
     """Save decoded windows of a job whose row the caller holds."""
     if save_windows(session, claim.job_id, claim.lease_token, windows):
-        record(
-            session,
-            claim.job_id,
-            "restarted",
-            JobStatus.PROCESSING,
-            claim.attempt,
-            claim.worker,
-            {"model_used": windows[-1].model_used},
-        )
+        # The attempt may have ended in this transaction: the line says what the row says.
+        detail = {"model_used": windows[-1].model_used}
+        note(session, claim.job_id, "restarted", actor=claim.worker, detail=detail)

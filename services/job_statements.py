@@ -14,6 +14,7 @@ from sqlalchemy import (
     Interval,
     Select,
     bindparam,
+    delete,
     exists,
     func,
     insert,
@@ -100,7 +101,7 @@ def claim_statement(*, is_high_only: bool) -> Select[Any]:
 
 @lru_cache(maxsize=1)
 def complete_statement(names: tuple[str, ...]) -> Select[Any]:
-    """Finish a job that is held and not to be cancelled, and write its result.
+    """Finish a job that is held and not to be cancelled, write its result, drop its windows.
 
     Parameters: job_id, lease_token, worker, attempt, duration_s, and the columns `names` of
     the result.
@@ -139,7 +140,10 @@ def complete_statement(names: tuple[str, ...]) -> Select[Any]:
         select(done.c.id, attempt, token, *given.values()),
     )
     event = event_from(done, "completed", JobStatus.COMPLETED, attempt, worker, None)
-    return select(done.c.id).add_cte(result.cte("result")).add_cte(event.cte("event"))
+    dropped = delete(windows).where(windows.c.job_id == done.c.id)
+    return select(done.c.id).add_cte(
+        result.cte("result"), event.cte("event"), dropped.cte("dropped")
+    )
 
 
 def parameter(name: str, type_: Any = None) -> BindParameter[Any]:

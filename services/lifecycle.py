@@ -73,14 +73,7 @@ def heartbeat(session: Session, mine: Claim, *, lease: timedelta, **seen: Any) -
     return None if row is None else Beat(row.cancel_requested_at is not None)
 
 
-def complete(
-    session: Session,
-    mine: Claim,
-    transcript: Transcript,
-    transcribe_s: float,
-    *,
-    has_windows: bool,
-) -> bool:
+def complete(session: Session, mine: Claim, transcript: Transcript, transcribe_s: float) -> bool:
     """Write the result and finish the job, in one statement. False when fenced or cancelled."""
     values = result_values(transcript)
     row = session.execute(
@@ -97,11 +90,7 @@ def complete(
             }
         ),
     ).one_or_none()
-    if row is None:
-        return False
-    if has_windows:
-        drop_windows(session, mine.job_id)
-    return True
+    return row is not None
 
 
 def retry_later(session: Session, mine: Claim, failed: FailedAttempt, after: timedelta) -> bool:
@@ -145,10 +134,13 @@ def fail(session: Session, mine: Claim, failed: FailedAttempt, reason: str) -> b
 
 
 def release(session: Session, mine: Claim, reason: str) -> bool:
-    """Hand the job back unfinished, as in a graceful stop. Costs no attempt."""
+    """Hand the job back unfinished, as in a graceful stop. Costs no attempt.
+
+    False also when a cancel came first: what waits must not have been cancelled.
+    """
     row = session.execute(
         update(Job)
-        .where(*_held(mine))
+        .where(*_held(mine), Job.cancel_requested_at.is_(None))
         .values(
             **_waiting(),
             attempt=Job.attempt - 1,

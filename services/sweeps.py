@@ -78,7 +78,7 @@ def age_waiting(services: Services) -> int:
 def reap_expired(services: Services) -> int:
     """Take back jobs whose lease ran out: their worker died, froze or was cut off."""
     query = _locked(
-        select(Job.id, Job.attempt, Job.options, Job.lease_owner).where(
+        select(Job.id, Job.attempt, Job.max_attempts, Job.options, Job.lease_owner).where(
             Job.status == JobStatus.PROCESSING,
             Job.lease_expires_at < func.now(),
             Job.cancel_requested_at.is_(None),
@@ -92,7 +92,7 @@ def reap_expired(services: Services) -> int:
                 WorkerLost("the worker stopped renewing its lease"),
                 row.attempt,
                 row.id,
-                services.retry_policy,
+                services.retry_policy(row.max_attempts),
             )
             if isinstance(decision, Retry):
                 lifecycle.take_back(session, row, _lost(row), decision.after, "")

@@ -82,7 +82,7 @@ def _attempt(services: WorkerServices, claim: Claim) -> None:
         with heart:
             transcript, transcribe_s = _transcribe(services, claim, heart)
             heart.publish(current_step=Step.SAVING)
-            _persist(services, claim, heart, transcript, transcribe_s)
+            _persist(services, claim, transcript, transcribe_s)
     except Stopped:
         _on_stop(services, claim, heart)
     except Exception as error:  # noqa: BLE001 - every error ends in the retry or the dead letters
@@ -182,24 +182,14 @@ def _progress(
 
 
 def _persist(
-    services: WorkerServices,
-    claim: Claim,
-    heart: Heartbeat,
-    transcript: Transcript,
-    transcribe_s: float,
+    services: WorkerServices, claim: Claim, transcript: Transcript, transcribe_s: float
 ) -> None:
     """Write the result, waiting out a database that is away: the fence keeps it safe."""
     deadline = time.monotonic() + PERSIST_PATIENCE_S
     while True:
         try:
-            with services.base.open_session() as session:
-                is_mine = lifecycle.complete(
-                    session,
-                    claim,
-                    transcript,
-                    transcribe_s,
-                    has_windows=heart.has_saved_windows,
-                )
+            with services.base.open_statement() as session:
+                is_mine = lifecycle.complete(session, claim, transcript, transcribe_s)
             break
         except DatabaseUnavailable:
             if time.monotonic() > deadline:
@@ -246,7 +236,8 @@ def _end_stuck(services: WorkerServices, claim: Claim, heart: Heartbeat) -> None
 def _on_error(
     services: WorkerServices, claim: Claim, error: Exception, windows: Sequence[Window]
 ) -> None:
-    decision = decide(error, claim.attempt, claim.job_id, services.base.retry_policy)
+    policy = services.base.retry_policy(claim.max_attempts)
+    decision = decide(error, claim.attempt, claim.job_id, policy)
     failed = describe(error, services.worker)
     facts = {**_facts(claim), "error_type": failed.error_type, "reason": failed.message}
     with services.base.open_session() as session:
