@@ -10,7 +10,7 @@ import click
 from benchmarks.errors import BenchmarkFailed
 from chaos.errors import ChaosFailed
 from chaos.faults import FaultKind
-from chaos.report import show, write_json
+from chaos.report import markdown, show, write_json
 from chaos.run import Plan, run
 from chaos.timeline import draw
 from client.errors import EXIT_TERMINATED
@@ -32,7 +32,7 @@ DEFAULT_SEED = 1
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for report.json, timeline.svg, timeline.png and logs.  [default: .data/chaos]",
+    help="Folder for the report, the timeline and the logs.  [default: .data/chaos]",
 )
 @click.option("--short", is_flag=True, help="30 jobs, each fault once: about a minute.")
 def cli(jobs: int | None, faults: int | None, seed: int, out: Path | None, *, short: bool) -> None:
@@ -49,6 +49,7 @@ def cli(jobs: int | None, faults: int | None, seed: int, out: Path | None, *, sh
     finished = run(plan, folder, say)
     show(finished.outcome)
     write_json(finished.outcome, folder / "report.json")
+    (folder / "report.md").write_text(markdown(finished.outcome))
     draw(finished.picture, folder / "timeline.svg", folder / "timeline.png")
     click.echo(f"report, timeline and logs: {folder}")
     if not finished.outcome.is_ok:

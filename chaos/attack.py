@@ -74,7 +74,8 @@ class Attack:
             is_whole = blow.is_back is None or back_after_s is not None
             if is_whole and after and after.is_complete:
                 break
-            ask(self._keep_busy)
+            if after is None or after.start_s is None:  # later it would only delay the jobs hit
+                ask(self._keep_busy)
             time.sleep(POLL_S)
         done = Fault(number, kind, **facts, back_after_s=back_after_s)
         self.say(describe(done, after))

@@ -180,8 +180,9 @@ def texts_are_undisturbed(ledger: Ledger, expected: Mapping[str, str]) -> Check:
         for result in ledger.results
         if result.job_id in names and result.text != expected.get(names[result.job_id])
     )
+    nothing = () if expected else ("there is no undisturbed run to compare with",)
     silent = (f"{name} has no words" for name, text in expected.items() if not text.strip())
-    return Check("texts equal those of an undisturbed run", (*wrong, *silent))
+    return Check("texts equal those of an undisturbed run", (*nothing, *wrong, *silent))
 
 
 def faults_of_every_kind(faults: Iterable[Fault]) -> Check:

@@ -16,6 +16,7 @@ from chaos.target import Target
 
 SETTLE_S = 0.2  # for a statement that the victim had sent before it was hit
 THAW_TIMEOUT_S = 60.0
+MAX_FROZEN_S = 10.0  # more than twice the lease
 MIN_WAITING = 2  # jobs, so that there is something to lose
 MIN_RECONCILERS = 2  # one to kill, one to take over
 
@@ -110,7 +111,7 @@ def flush(target: Target, _draw: random.Random) -> Blow | None:
     at = time.time()
     with target.broker() as broker:
         broker.flushall()
-    return Blow(at, hit=_waiting(target), note=f"{lost} messages lost")
+    return Blow(at, hit=_waiting(target), note=f"{counted(lost, 'message')} lost")
 
 
 def kill_broker(target: Target, _draw: random.Random) -> Blow | None:
@@ -138,7 +139,10 @@ def restart_database(target: Target, _draw: random.Random) -> Blow | None:
 
 
 def freeze_worker(target: Target, draw: random.Random) -> Blow | None:
-    """Stop a busy worker with its children, and wake it once its jobs were started elsewhere."""
+    """Stop a busy worker with its children, and wake it once one of its jobs runs elsewhere.
+
+    Where that takes long, since jobs that never ran go first, it wakes while its jobs wait.
+    """
     worker = _busy_worker(target, draw)
     if worker is None:
         return None
@@ -151,8 +155,8 @@ def freeze_worker(target: Target, draw: random.Random) -> Blow | None:
         hit = _held_by(target, worker.pid)
         if not hit:
             return None
-        what = "the jobs of a frozen worker to start elsewhere"
-        await_value(lambda: _any_started(target, hit, at), THAW_TIMEOUT_S, what)
+        what = "the jobs of a frozen worker to be taken back"
+        await_value(lambda: _is_time_to_thaw(target, hit, at), THAW_TIMEOUT_S, what)
     finally:
         for process in processes:
             _resume(process)
@@ -167,7 +171,9 @@ def ring_twice(target: Target, _draw: random.Random) -> Blow | None:
     at = time.time()
     copied = target.copy_messages()
     target.ring(unfinished)
-    return Blow(at, note=f"{copied} messages copied, {len(unfinished)} jobs rung for")
+    return Blow(
+        at, note=f"{counted(copied, 'message')} copied, {counted(len(unfinished), 'job')} rung for"
+    )
 
 
 WAYS: Mapping[FaultKind, Way] = {
@@ -184,6 +190,11 @@ WAYS: Mapping[FaultKind, Way] = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _kill_broker(target: Target, *, drops_file: bool) -> Blow | None:
     valkey = target.valkey()
     if valkey is None or len(target.database.waiting()) < MIN_WAITING:
@@ -193,7 +204,7 @@ def _kill_broker(target: Target, *, drops_file: bool) -> Blow | None:
     if drops_file:
         target.drop_broker_file()
     valkey.kill()
-    note = f"{messages} messages {'lost' if drops_file else 'in its file'}"
+    note = f"{counted(messages, 'message')} {'lost' if drops_file else 'in its file'}"
     return Blow(
         at, hit=_waiting(target), killed=(valkey.pid,), note=note, is_back=target.is_broker_up
     )
@@ -217,9 +228,11 @@ def _waiting(target: Target) -> tuple[UUID, ...]:
     return tuple(target.database.waiting())
 
 
-def _any_started(target: Target, job_ids: Sequence[UUID], at: float) -> bool:
-    events = target.database.events_after(at)
-    return any(event.event == "started" and event.job_id in job_ids for event in events)
+def _is_time_to_thaw(target: Target, job_ids: Sequence[UUID], at: float) -> bool:
+    events = [event for event in target.database.events_after(at) if event.job_id in job_ids]
+    reaped = {event.job_id for event in events if event.event == "reaped"}
+    is_late = time.time() > at + MAX_FROZEN_S and reaped == set(job_ids)
+    return is_late or any(event.event == "started" for event in events)
 
 
 def _resume(process: psutil.Process) -> None:

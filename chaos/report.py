@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +29,7 @@ class Outcome:
     wall_s: float  # from the first submission to the last result
     repeats: int  # submissions that had to be repeated
     found_again: int  # of those, accepted already: the answer alone was lost
-    refused_late: int  # results that a fenced attempt tried to write, as the log tells
+    fenced_off: int  # attempts that found out that their lease was another's, as the logs tell
     machine: str
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +75,7 @@ def totals(outcome: Outcome) -> list[tuple[str, str]]:
         ("results", str(len(ledger.results))),
         ("starts", f"{starts}, {starts - len(ledger.jobs)} more than jobs"),
         ("jobs by starts", ", ".join(f"{times} x {n}" for n, times in histogram.items())),
-        ("late results refused", str(outcome.refused_late)),
+        ("attempts fenced off", str(outcome.fenced_off)),
         ("faults", f"{len(outcome.faults)} of {len({f.kind for f in outcome.faults})} kinds"),
         (
             "submissions repeated",
@@ -117,6 +116,15 @@ def write_json(outcome: Outcome, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1, default=str, ensure_ascii=False) + "\n")
 
 
+def markdown(outcome: Outcome) -> str:
+    """Both tables as they stand in docs/chaos.md."""
+    figures = [f"| {name} | {value} |" for name, value in totals(outcome)]
+    rows = [f"| {' | '.join(_row(kind, pairs))} |" for kind, pairs in by_kind(outcome).items()]
+    head = ["| | |", "|---|---|"]
+    columns = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    return "\n".join([outcome.machine, "", *head, *figures, "", *columns, *rows, ""])
+
+
 def _totals(outcome: Outcome) -> Table:
     table = Table(title="chaos", title_justify="left", show_header=False)
     for row in totals(outcome):
@@ -140,7 +148,7 @@ def _recoveries(outcome: Outcome) -> Table:
     return table
 
 
-def _row(kind: FaultKind, pairs: Sequence[tuple[Fault, Recovery]]) -> Sequence[Any]:
+def _row(kind: FaultKind, pairs: Sequence[tuple[Fault, Recovery]]) -> tuple[str, ...]:
     return (
         kind.value,
         str(len(pairs)),

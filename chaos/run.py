@@ -20,6 +20,7 @@ from benchmarks.server import (
 from chaos.attack import Attack
 from chaos.awaiting import await_value
 from chaos.checks import check_all
+from chaos.errors import ChaosFailed
 from chaos.faults import plan_faults
 from chaos.feeder import Feeder, Submission, plan_submissions
 from chaos.history import is_over, texts_of
@@ -89,7 +90,7 @@ def run(plan: Plan, out: Path, say: Say) -> Finished:
         try:
             say(f"seed {plan.seed}: starting the server")
             with running_target(folder, plan.children) as target:
-                return _attack(plan, target, cuts, paths, lambda: _refused_late(folder), say)
+                return _attack(plan, target, cuts, paths, lambda: _count_fenced(folder), say)
         finally:
             for name in (SERVER_LOG, SECOND_LOG):
                 if (folder / name).exists():
@@ -115,7 +116,7 @@ def _attack(
     target: Target,
     cuts: list[Cut],
     paths: Mapping[str, Path],
-    count_refused: Callable[[], int],
+    count_fenced: Callable[[], int],
     say: Say,
 ) -> Finished:
     expected = _undisturbed(plan, target, cuts, paths)
@@ -138,7 +139,7 @@ def _attack(
         wall_s=max(times) - min(times),
         repeats=feeder.repeats,
         found_again=feeder.found_again,
-        refused_late=count_refused(),
+        fenced_off=count_fenced(),
         machine=describe_machine().line(),
         settings={**SETTINGS, "CELERY_CONCURRENCY": str(plan.children)},
     )
@@ -170,7 +171,13 @@ def _undisturbed(
         "the undisturbed run",
     )
     feeder.stop()
-    return texts_of(target.database.ledger(UNDISTURBED))
+    texts = texts_of(target.database.ledger(UNDISTURBED))
+    if len(texts) < len(cuts):
+        raise ChaosFailed(
+            f"{len(cuts) - len(texts)} of {len(cuts)} recordings could not be transcribed even "
+            "before the attack: see the server's log"
+        )
+    return texts
 
 
 def _is_complete(target: Target) -> bool:
@@ -223,7 +230,7 @@ def _second(folder: Path, settings: Settings) -> Iterator[int]:
             process.wait()
 
 
-def _refused_late(folder: Path) -> int:
-    """How often an attempt that was fenced off came too late, as the logs tell."""
+def _count_fenced(folder: Path) -> int:
+    """How many attempts were told that they no longer hold their job, as the logs tell."""
     logs = (folder / name for name in (SERVER_LOG, SECOND_LOG))
     return sum(path.read_text(errors="replace").count("job_fenced") for path in logs)

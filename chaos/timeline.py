@@ -30,14 +30,14 @@ FROZEN = "#c9e0f5"
 INK = "#24292f"
 FAINT = "#d0d7de"
 BAR_HEIGHT = 0.62
-LABEL_ANGLE = 40  # degrees
-LABEL_GAP = 0.014  # of the axis
+LABEL_ANGLE = 50  # degrees
+LABEL_GAP = 0.0175  # of the axis
 # In inches: every lane is as high as in any other picture.
 WIDTH_IN = 13.0
 LANE_IN = 0.36
 LEFT_IN = 1.35
 RIGHT_IN = 0.75
-HEAD_IN = 1.45  # title and labels
+HEAD_IN = 1.5  # title and labels
 FOOT_IN = 1.05  # axis and legend
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

@@ -148,6 +148,10 @@ def test_a_text_that_is_not_the_undisturbed_one_is_found(said, texts):
     assert failed(ledger, texts=texts) == {"texts equal those of an undisturbed run"}
 
 
+def test_texts_without_an_undisturbed_run_are_found():
+    assert not checks.texts_are_undisturbed(make_ledger(results=[]), {}).is_ok
+
+
 @pytest.mark.parametrize("missing", FaultKind)
 def test_a_kind_of_fault_that_did_not_happen_is_found(missing):
     faults = [fault for fault in FAULTS if fault.kind is not missing]

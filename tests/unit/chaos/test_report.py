@@ -5,7 +5,7 @@ import pytest
 from chaos.checks import Check
 from chaos.faults import FaultKind
 from chaos.lanes import lanes_of
-from chaos.report import Outcome, by_kind, seconds, show, totals, write_json
+from chaos.report import Outcome, by_kind, markdown, seconds, show, totals, write_json
 from chaos.run import picture_of
 from chaos.timeline import draw, lane_label, spread
 from tests.unit.chaos.builders import (
@@ -34,7 +34,7 @@ def outcome():
         wall_s=3.0,
         repeats=2,
         found_again=1,
-        refused_late=0,
+        fenced_off=0,
         machine="two cores",
     )
 
@@ -75,6 +75,15 @@ def test_the_tables_show_every_kind_and_every_check(outcome, capsys):
     printed = capsys.readouterr().out
     assert "kill -9 prefork child" in printed
     assert "FAILED  every job completed: 1 is processing" in printed
+
+
+def test_the_tables_come_as_markdown_too(outcome):
+    lines = markdown(outcome).splitlines()
+
+    assert "| seed | 7 |" in lines
+    assert (
+        "| kill -9 prefork child | 1 | 1.5 / 1.5 | 1.5 / 1.5 | 0.5 / 0.5 | 1 | 1.5 / 1.5 |" in lines
+    )
 
 
 def test_the_json_holds_what_was_measured(outcome, tmp_path):
