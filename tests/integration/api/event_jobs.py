@@ -131,7 +131,7 @@ class Work:
             device="cpu",
         )
         with self.session() as session:
-            assert lifecycle.complete(session, claim, transcript, 1.0, has_windows=True)
+            assert lifecycle.complete(session, claim, transcript, 1.0)
 
 
 def submit(client, **headers):
