@@ -10,7 +10,7 @@ import psycopg2
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from config import get_settings
@@ -32,18 +32,23 @@ PING_AFTER_S = 1.0
 DISK_FULL = "53100"  # SQLSTATE
 
 # Forked children must not share a socket with their parent, so engines are kept by process id.
-_engines: dict[int, Engine] = {}
+# Two of them: one connection changes hands between transactions of several statements and
+# statements that commit by themselves only at the price of two more round trips.
+_engines: dict[tuple[int, str], Engine] = {}
+TRANSACTIONS = "READ COMMITTED"
+STATEMENTS = "AUTOCOMMIT"
 
 
-def get_engine() -> Engine:
+def get_engine(isolation_level: str = TRANSACTIONS) -> Engine:
     """The engine of this process, made on first use."""
-    pid = os.getpid()
-    engine = _engines.get(pid)
+    key = (os.getpid(), isolation_level)
+    engine = _engines.get(key)
     if engine is None:
-        dispose_engine()  # drop what was inherited, without closing the parent's sockets
+        _drop_inherited()
         settings = get_settings()
         engine = create_engine(
             settings.sqlalchemy_url,
+            isolation_level=isolation_level,
             pool_size=settings.db_pool_size,
             max_overflow=settings.db_pool_size,
             pool_timeout=5,  # seconds
@@ -51,8 +56,15 @@ def get_engine() -> Engine:
             connect_args=CONNECT_ARGS,
         )
         _ping_after_rest(engine)
-        _engines[pid] = engine
+        _engines[key] = engine
     return engine
+
+
+def _drop_inherited() -> None:
+    """Forget the engines of a parent process, whose sockets stay open for the parent."""
+    for pid, level in list(_engines):
+        if pid != os.getpid():
+            _engines.pop((pid, level)).dispose(close=False)
 
 
 def _ping_after_rest(engine: Engine) -> None:
@@ -78,14 +90,14 @@ def _ping_after_rest(engine: Engine) -> None:
 
 def dispose_engine() -> None:
     """Forget every engine; a parent's connections stay open for the parent."""
-    for pid, engine in list(_engines.items()):
-        engine.dispose(close=pid == os.getpid())
-        del _engines[pid]
+    _drop_inherited()
+    for key in list(_engines):
+        _engines.pop(key).dispose()
 
 
 def SessionLocal() -> Session:  # noqa: N802 - the owner's name for it
     """Open a session on this process's engine. The caller closes it."""
-    return sessionmaker(get_engine(), expire_on_commit=False)()
+    return Session(get_engine(), expire_on_commit=False)
 
 
 @contextmanager
@@ -95,7 +107,22 @@ def get_db_session() -> Iterator[Session]:
     Raises DatabaseUnavailable when Postgres does not answer or cuts the connection, and of
     its kind DatabaseFull when it cannot write.
     """
-    session = SessionLocal()
+    with _guarded(SessionLocal()) as session:
+        yield session
+
+
+@contextmanager
+def get_statement_session() -> Iterator[Session]:
+    """As `get_db_session`, for statements that are each a transaction of their own.
+
+    Postgres commits each as it ends, which saves two of three round trips.
+    """
+    with _guarded(Session(get_engine(STATEMENTS), expire_on_commit=False)) as session:
+        yield session
+
+
+@contextmanager
+def _guarded(session: Session) -> Iterator[Session]:
     try:
         yield session
         session.commit()
@@ -114,17 +141,6 @@ def get_db_session() -> Iterator[Session]:
         raise
     finally:
         session.close()
-
-
-@contextmanager
-def get_statement_session() -> Iterator[Session]:
-    """As `get_db_session`, for statements that are each a transaction of their own.
-
-    Postgres commits each as it ends, which saves two of three round trips.
-    """
-    with get_db_session() as session:
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        yield session
 
 
 def _roll_back(session: Session) -> None:

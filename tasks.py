@@ -8,14 +8,14 @@ from celery_app import TASK_DLQ, TASK_TRANSCRIBE, celery_app
 from config import QUEUE_NORMAL
 from services.dead_letters import note_dead_letter
 from services.worker_context import worker_services
-from services.worker_process import run_here
+from services.worker_process import answer
 
 
 @celery_app.task(name=TASK_TRANSCRIBE, ignore_result=True, bind=True)
 def transcribe_audio_task(self: "Task[[str], None]", job_id: str) -> None:
-    """Run one attempt of the job that goes next. Safe to deliver twice."""
+    """Work on what waits, the best first. Safe to deliver twice."""
     came_by = self.request.delivery_info or {}
-    run_here(UUID(job_id), queue=came_by.get("routing_key") or QUEUE_NORMAL)
+    answer(UUID(job_id), queue=came_by.get("routing_key") or QUEUE_NORMAL)
 
 
 @celery_app.task(name=TASK_DLQ, ignore_result=True)

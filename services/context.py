@@ -60,7 +60,7 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         open_session=get_db_session,
         storage=storage,
-        publish=publish,
+        publish=partial(publish, settings),
         probe=partial(
             probe,
             ffmpeg=find_ffmpeg(settings.ffmpeg_bin),

@@ -3,9 +3,10 @@
 import logging
 from uuid import UUID
 
-from config import QUEUE_DLQ, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
+from config import QUEUE_DLQ, QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY, Settings
 from domain.errors import BrokerUnavailable
 from domain.lifecycle import Rank, rank_of
+from services.broker import has_enough
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,19 @@ def queue_for(priority: int, attempt: int) -> str:
     return QUEUE_OF_RANK[rank_of(priority, attempt)]
 
 
-def publish(job_id: UUID, queue: str) -> None:
-    """Ring for one job, by task name. Raises BrokerUnavailable."""
+def publish(settings: Settings, job_id: UUID, queue: str) -> None:
+    """Ring for one job, by task name, unless the bell rings already. Raises BrokerUnavailable.
+
+    Whoever takes a message works until nothing of its rank waits, or rings again. So a few
+    messages are as good as one for each job, and the broker stays small.
+    """
     from celery_app import TASK_TRANSCRIBE
 
+    try:
+        if has_enough(settings, queue):
+            return
+    except _broker_errors() as error:
+        raise BrokerUnavailable("the message broker does not answer") from error
     _send(TASK_TRANSCRIBE, job_id, queue)
 
 

@@ -20,6 +20,7 @@ from domain.lifecycle import JobStatus
 from models import ErrorLog, JobEvent, TranscriptionJob
 from services.broker import is_broker_up
 from services.context import Services
+from services.dead_letter_views import count_errors
 from services.liveness import SeenWorker, seen_workers
 
 logger = logging.getLogger(__name__)
@@ -157,12 +158,10 @@ def _errors(session: Session) -> dict[str, Any]:
     happened = {event: int(count) for event, count in counted}
     failed, completed = happened.get("dead_lettered", 0), happened.get("completed", 0)
     ended = failed + completed
-    open_letters = session.scalar(
-        select(func.count()).select_from(ErrorLog).where(~ErrorLog.resolved)
-    )
+    open_letters = count_errors(session, ~ErrorLog.resolved)
     return {
         "errors_1h": failed,
         "retries_1h": happened.get("retry", 0) + happened.get("reaped", 0),
         "error_rate_1h": failed / ended if ended else None,
-        "unresolved_errors": open_letters or 0,
+        "unresolved_errors": open_letters,
     }

@@ -160,12 +160,21 @@ def _take_unheard(services: Services) -> Sequence[Row[*tuple[Any, ...]]]:
     depths = services.queue_depths() or {}
     is_drained = all(depths.get(queue) == 0 for queue in CONSUMED_QUEUES)
     rung_before = func.now() - (after if is_drained else PATIENCE * after)
-    unheard = (
+    # By the index: those that were never rung for come first, then the oldest rings. Where
+    # these will do, so will all that follow, however long the line is.
+    first = (
         select(Job.id)
-        .where(*is_ready(), or_(Job.published_at.is_(None), Job.published_at < rung_before))
+        .where(*is_ready())
         .order_by(Job.published_at.nulls_first())
         .limit(BATCH)
-        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    unheard = (
+        select(Job.id)
+        .where(
+            Job.id == first.c.id, or_(Job.published_at.is_(None), Job.published_at < rung_before)
+        )
+        .with_for_update(skip_locked=True, of=Job)
         .cte("unheard")
     )
     with services.open_statement() as session:

@@ -32,6 +32,7 @@ from services.worker_context import WorkerServices
 
 logger = logging.getLogger(__name__)
 
+TASK_S = 1.0  # short against a recording, long against the cost of a message
 DECODE_BASE_S = 60.0  # starting ffmpeg on a busy machine
 DECODE_SHARE = 0.2  # of the recording's length; ffmpeg takes 0.003 of it when alone
 PERSIST_PATIENCE_S = 300.0  # the work is done: waiting for Postgres beats doing it again
@@ -41,29 +42,44 @@ BYTES_PER_MB = 1024 * 1024
 FRAMES_PER_S = 100  # of mel
 
 
-def run_job(
+def run_waiting(
     services: WorkerServices,
     rung_for: UUID,
+    queue: str,
+    *,
+    on_job: Callable[[UUID | None], None] = lambda _: None,
+) -> None:
+    """Answer one message: work until nothing that it speaks for waits, or for TASK_S.
+
+    A message says that a job waits, not which one goes next. It is spent only when nothing of
+    its rank or a better one waits; otherwise it is sent on. So no job is left without one,
+    and short jobs do not pay for a message each.
+    """
+    ends_at = time.monotonic() + TASK_S
+    while run_job(services, queue, on_claim=on_job) is not None:
+        on_job(None)
+        if time.monotonic() > ends_at or services.is_draining():
+            publish_or_log(services.base, rung_for, queue)
+            return
+
+
+def run_job(
+    services: WorkerServices,
     queue: str = QUEUE_RETRY,
     *,
     on_claim: Callable[[UUID], None] = lambda _: None,
 ) -> UUID | None:
-    """Run one attempt of the job that goes next; return which, or None when none waits.
+    """Run one attempt of the job that goes next among those of this queue and better ones.
 
-    A message says that a job waits, not which one goes next: it lets this worker take the
-    best among the jobs of its queue and of better ones. Safe to call twice, or too late.
+    Returns which, or None when none waits. Safe to call at any time.
     """
-    rank = RANK_OF_QUEUE[queue]
     with services.base.open_statement() as session:
         claim = lifecycle.claim_next(
-            session, rank, worker=services.worker, lease=services.base.lease
+            session, RANK_OF_QUEUE[queue], worker=services.worker, lease=services.base.lease
         )
     if claim is None:
-        logger.info("nothing_to_claim", extra={"rung_for": str(rung_for), "queue": queue})
+        logger.debug("nothing_to_claim", extra={"queue": queue})
         return None
-    if claim.rank < rank and claim.job_id != rung_for:
-        # The message was for a job that still waits, and is spent: it has to be sent again.
-        publish_or_log(services.base, rung_for, queue)
     on_claim(claim.job_id)
     with request_context(claim.request_id):
         logger.info("job_started", extra=_facts(claim))

@@ -11,7 +11,7 @@ from database import dispose_engine
 from model_pool import get_pool
 from services.log_context import configure_logging
 from services.presence import Presence
-from services.transcription import run_job
+from services.transcription import run_waiting
 from services.worker_context import worker_services
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,11 @@ def start_child() -> None:
     threading.Thread(target=_warm_up_and_sweep, name="pool-keeper", daemon=True).start()
 
 
-def run_here(rung_for: UUID, queue: str) -> None:
-    """Run one attempt in this child and let the presence say so."""
+def answer(rung_for: UUID, queue: str) -> None:
+    """Answer one message in this child, and let the presence say what is worked on."""
     presence = _presence(os.getpid())
     try:
-        run_job(worker_services(), rung_for, queue, on_claim=presence.set_job)
+        run_waiting(worker_services(), rung_for, queue, on_job=presence.set_job)
     finally:
         presence.set_job(None)
 

@@ -22,7 +22,7 @@ def fail_job(client, worker, model):
 
         model.act = act
         answer = client.post("/transcribe/", data={"file": (BytesIO(b"recording"), "a.mp3")})
-        run_job(worker, UUID(answer.json["job_id"]))
+        run_job(worker)
         return answer.json["job_id"]
 
     return fail
@@ -68,7 +68,7 @@ def test_a_dead_letter_can_be_read_and_retried(client, admin, fail_job, model, w
     retried = admin.post(f"/admin/errors/{listed['id']}/retry")
     again = admin.post(f"/admin/errors/{listed['id']}/retry")
     model.act = lambda should_stop: None
-    run_job(worker, UUID(job_id))
+    run_job(worker)
 
     assert (shown["job_id"], shown["type"]) == (job_id, "audio_unreadable")
     assert "AudioUnreadable" in shown["stack_trace"]
@@ -161,7 +161,7 @@ def test_a_retry_may_change_options_and_priority(client, admin, fail_job, model,
         f"/admin/errors/{letter['id']}/retry",
         json={"options": {"model_size": "tiny", "language": "English"}, "priority": "high"},
     )
-    run_job(worker, UUID(job_id))
+    run_job(worker)
 
     job = client.get(f"/transcribe/{job_id}").json
     assert (answer.status_code, answer.json["kept_windows"]) == (200, 0)

@@ -30,7 +30,7 @@ def test_a_recording_goes_in_and_a_transcript_comes_out(client, worker, publishe
     job_id = submit(client, language="en", priority="high")
     waiting = client.get(f"/transcribe/{job_id}").json
 
-    run_job(worker, UUID(job_id))
+    run_job(worker)
     done = client.get(f"/transcribe/{job_id}?wait=30").json
 
     assert published == [(UUID(job_id), "transcription.high")]
@@ -57,7 +57,7 @@ def test_the_request_id_stays_with_the_job(client):
 def test_a_purged_job_leaves_nothing(client, worker, services):
     job_id = submit(client)
     too_early = client.delete(f"/transcribe/{job_id}?purge=true")
-    run_job(worker, UUID(job_id))
+    run_job(worker)
 
     removed = client.delete(f"/transcribe/{job_id}?purge=true")
 
@@ -70,7 +70,7 @@ def test_a_cancelled_job_does_not_run(client, worker, model):
     job_id = submit(client)
 
     first = client.delete(f"/transcribe/{job_id}")
-    run_job(worker, UUID(job_id))
+    run_job(worker)
     second = client.delete(f"/transcribe/{job_id}")
 
     assert (first.status_code, first.json["status"]) == (200, "cancelled")

@@ -50,7 +50,7 @@ def fail(services, worker, model, submit):
     def fail(**options):
         model.act = act
         job_id = submit(**options)
-        run_job(worker, job_id)
+        run_job(worker)
         model.act = lambda should_stop: None
         with services.open_session() as session:
             save_windows(session, job_id, 1, [window(0), window(1)])
@@ -111,7 +111,7 @@ def test_a_retry_with_other_options_uses_them_from_the_start(services, fail, wor
     change = {"model_size": "small", "language": None, "beam_size": 3}
 
     shown = retry_error(services, letter.id, Changes(options=change))
-    run_job(worker, letter.job_id)
+    run_job(worker)
 
     job = row_of(services, letter.job_id)
     assert (job.status, job.model_size, job.language) == ("completed", "small", None)

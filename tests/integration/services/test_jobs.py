@@ -105,14 +105,14 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_runs(services, worker, mod
     job_id = submit()
 
     job = cancel_job(services, job_id)
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert (job.status, model.calls) == ("cancelled", 0)
 
 
 def test_a_finished_job_cannot_be_cancelled(services, worker, submit):
     job_id = submit()
-    run_job(worker, job_id)
+    run_job(worker)
 
     with pytest.raises(JobStateConflict) as caught:
         cancel_job(services, job_id)
@@ -122,7 +122,7 @@ def test_a_finished_job_cannot_be_cancelled(services, worker, submit):
 
 def test_a_purge_removes_job_result_and_file(services, worker, submit, tmp_path):
     job_id = submit()
-    run_job(worker, job_id)
+    run_job(worker)
 
     purge_job(services, job_id)
 
@@ -172,7 +172,7 @@ def test_pages_cover_every_job_once_newest_first_while_jobs_arrive(services, sub
 
 def test_lists_are_filtered(services, worker, submit):
     done, waiting = submit(language="de"), submit(model_size="tiny")
-    run_job(worker, done)
+    run_job(worker)
 
     def ids(**filters):
         return [job.job_id for job in list_jobs(services, JobFilter(**filters)).jobs]

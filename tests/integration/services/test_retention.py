@@ -44,7 +44,7 @@ def finish(services, worker, model, submit):
             cancel_job(services, job_id)
         else:
             model.act = give_up if status == JobStatus.FAILED else lambda should_stop: None
-            run_job(worker, job_id)
+            run_job(worker)
         age(services, job_id, days_ago)
         return job_id
 

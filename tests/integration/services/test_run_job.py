@@ -1,7 +1,6 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -40,7 +39,7 @@ def events_of(services, job_id):
 def test_a_job_goes_from_submission_to_a_transcript(services, worker, submit):
     job_id = submit(language="en")
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     job, transcript = get_transcript(services, job_id)
     assert (job.status, job.progress, job.current_step) == ("completed", 1.0, "done")
@@ -52,8 +51,8 @@ def test_a_job_goes_from_submission_to_a_transcript(services, worker, submit):
 def test_a_job_delivered_twice_is_transcribed_once(services, worker, model, submit):
     job_id = submit()
 
-    run_job(worker, job_id)
-    run_job(worker, job_id)
+    run_job(worker)
+    run_job(worker)
 
     assert model.calls == 1
 
@@ -64,7 +63,7 @@ def test_racing_deliveries_of_one_job_yield_one_result(services, worker, model, 
 
     def deliver():
         start.wait()
-        run_job(worker, job_id)
+        run_job(worker)
 
     threads = [threading.Thread(target=deliver) for _ in range(8)]
     for thread in threads:
@@ -77,7 +76,7 @@ def test_racing_deliveries_of_one_job_yield_one_result(services, worker, model, 
 
 
 def test_a_doorbell_for_a_job_that_is_gone_is_ignored(worker, model):
-    run_job(worker, uuid4())
+    run_job(worker)
 
     assert model.calls == 0
 
@@ -94,7 +93,7 @@ def test_a_passing_fault_is_retried_with_the_same_options(services, worker, mode
     for _ in range(3):
         with services.open_session() as session:
             session.execute(update(TranscriptionJob).values(next_attempt_at=None))
-        run_job(worker, job_id)
+        run_job(worker)
 
     job = get_job(services, job_id)
     assert (job.status, job.attempt) == ("completed", 3)
@@ -117,8 +116,8 @@ def test_a_retry_is_not_started_before_its_time_even_when_the_bell_rings(
     )
     model.act = lambda should_stop: (_ for _ in ()).throw(OutOfMemory("no room"))
 
-    run_job(slow, job_id)
-    run_job(slow, job_id)
+    run_job(slow)
+    run_job(slow)
 
     job = get_job(services, job_id)
     assert (job.status, job.attempt, model.calls) == ("pending", 1, 1)
@@ -132,7 +131,7 @@ def test_a_damaged_recording_fails_at_once_and_is_a_dead_letter(
     job_id = submit()
     model.act = lambda should_stop: (_ for _ in ()).throw(AudioUnreadable("no frames"))
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     job = get_job(services, job_id)
     assert (job.status, job.error_type, job.attempt) == ("failed", "audio_unreadable", 1)
@@ -162,7 +161,7 @@ def test_a_fault_that_does_not_pass_uses_up_the_attempts(services, worker, model
     for _ in range(7):
         with services.open_session() as session:
             session.execute(update(TranscriptionJob).values(next_attempt_at=None))
-        run_job(worker, job_id)
+        run_job(worker)
 
     job = get_job(services, job_id)
     assert (job.status, job.attempt, model.calls) == ("failed", 5, 5)
@@ -174,12 +173,12 @@ def test_a_dead_letter_put_back_runs_again_from_its_first_attempt(
 ):
     job_id = submit()
     model.act = lambda should_stop: (_ for _ in ()).throw(AudioUnreadable("no frames"))
-    run_job(worker, job_id)
+    run_job(worker)
     model.act = lambda should_stop: None
     published.clear()
 
     letter = retry_error(services, list_errors(services).errors[0].id)
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert (letter.resolved, letter.resolution) == (True, "retried")
     assert published == [(job_id, "transcription.normal")]
@@ -195,7 +194,7 @@ def test_a_cancel_stops_the_work_and_the_job_never_completes(services, worker, m
 
     model.act = cancel_midway
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert get_job(services, job_id).status == "cancelled"
     assert count(services, TranscriptionResult) == 0
@@ -205,7 +204,7 @@ def test_a_cancel_that_comes_after_the_last_window_still_wins(services, worker, 
     job_id = submit()
     model.act = lambda should_stop: cancel_job(services, job_id)
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert get_job(services, job_id).status == "cancelled"
     assert count(services, TranscriptionResult) == 0
@@ -217,7 +216,7 @@ def test_a_worker_that_stops_gives_its_job_back_without_costing_an_attempt(
     job_id = submit()
     model.act = stop_when_told
 
-    run_job(replace(worker, is_draining=lambda: True), job_id)
+    run_job(replace(worker, is_draining=lambda: True))
 
     job = get_job(services, job_id)
     assert (job.status, job.attempt) == ("pending", 0)
@@ -234,11 +233,11 @@ def test_a_late_twin_of_a_reaped_attempt_writes_nothing(services, worker, model,
         assert sweeps.reap_expired(services) == 1
         with services.open_session() as session:
             session.execute(update(TranscriptionJob).values(next_attempt_at=None))
-        run_job(worker, job_id)
+        run_job(worker)
 
     model.act = be_taken_for_dead
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     with services.open_session() as session:
         result = session.scalars(select(TranscriptionResult)).one()
@@ -259,7 +258,7 @@ def test_a_lost_lease_stops_the_work(services, worker, model, submit):
 
     model.act = lose_lease
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert get_job(services, job_id).status == "processing"
 
@@ -278,7 +277,7 @@ def test_a_result_waits_for_a_database_that_is_away(services, worker, model, sub
     monkeypatch.setattr(lifecycle, "complete", complete_later)
     monkeypatch.setattr("services.transcription.PERSIST_RETRY_S", 0.0)
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     assert (get_job(services, job_id).status, model.calls) == ("completed", 1)
 
@@ -298,7 +297,7 @@ def test_progress_and_the_time_left_can_be_watched(services, worker, model, subm
 
     model.act = watch
 
-    run_job(worker, job_id)
+    run_job(worker)
 
     [view] = seen
     assert (view.status, view.current_step) == (JobStatus.PROCESSING, "transcribing")

@@ -252,10 +252,10 @@ def test_what_is_unfinished_or_failed_comes_round_whatever_else_there_is(
 
     completed = [submit() for _ in range(5)]
     for _ in completed:
-        run_job(worker, completed[0])
+        run_job(worker)
     model.act = give_up
     failed = submit()
-    run_job(worker, failed)
+    run_job(worker)
     waiting, audit = submit(), RowAudit()
     for job_id in (completed[0], failed, waiting):
         services.storage.delete(key_of(services, job_id))
