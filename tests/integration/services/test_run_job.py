@@ -49,7 +49,7 @@ def test_a_job_goes_from_submission_to_a_transcript(services, worker, submit):
 
 
 def test_a_job_delivered_twice_is_transcribed_once(services, worker, model, submit):
-    job_id = submit()
+    submit()
 
     run_job(worker)
     run_job(worker)
@@ -58,7 +58,7 @@ def test_a_job_delivered_twice_is_transcribed_once(services, worker, model, subm
 
 
 def test_racing_deliveries_of_one_job_yield_one_result(services, worker, model, submit):
-    job_id = submit()
+    submit()
     start = threading.Barrier(8)
 
     def deliver():
