@@ -28,6 +28,9 @@ CONNECT_ARGS = {
     "application_name": "scriptorium",
 }
 
+# Prepared statements keep the plan they got when the tables were small.
+STATEMENT_ARGS = {**CONNECT_ARGS, "options": f"{SERVER_OPTIONS} -c enable_seqscan=off"}
+
 PING_AFTER_S = 1.0
 DISK_FULL = "53100"  # SQLSTATE
 
@@ -53,7 +56,7 @@ def get_engine(isolation_level: str = TRANSACTIONS) -> Engine:
             max_overflow=settings.db_pool_size,
             pool_timeout=5,  # seconds
             hide_parameters=True,  # a transcript must not reach a log through an error
-            connect_args=CONNECT_ARGS,
+            connect_args=STATEMENT_ARGS if isolation_level == STATEMENTS else CONNECT_ARGS,
         )
         _ping_after_rest(engine)
         _engines[key] = engine

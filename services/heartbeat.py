@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from domain.errors import DatabaseUnavailable
+from domain.lifecycle import Step
 from domain.windows import Window
 from services import lifecycle
 from services.attempts import Claim
@@ -48,6 +49,8 @@ class Heartbeat:
         self._seen: dict[str, Any] = {}
         self._windows: list[Window] = []
         self._lock = threading.Lock()
+        self._beating = threading.Lock()  # held for the time of a beat
+        self._is_done = False
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._beat_at = time.monotonic()  # the claim was one
@@ -96,6 +99,16 @@ class Heartbeat:
             self._windows.append(window)
         self._wake.set()
 
+    def finish(self) -> None:
+        """The work is done and about to be saved: from now on only the lease is kept.
+
+        No window is saved any more, for it would outlive the job; and nobody is called stuck
+        who waits for a database that is away.
+        """
+        self.publish(current_step=Step.SAVING)
+        with self._beating:
+            self._is_done = True
+
     def take_windows(self) -> Sequence[Window]:
         """The windows that are not saved yet; the caller saves them. For after the block."""
         with self._lock:
@@ -111,8 +124,10 @@ class Heartbeat:
             self._wake.clear()
             if self._ended.is_set():
                 return
-            self._watch()
-            self._beat()
+            if not self._is_done:
+                self._watch()
+            with self._beating:
+                self._beat()
 
     def _watch(self) -> None:
         if self.stop_reason is None:
@@ -124,7 +139,7 @@ class Heartbeat:
         self._beat_at = time.monotonic()
         with self._lock:
             seen, self._seen = self._seen, {}
-            windows, self._windows = self._windows, []
+        windows = () if self._is_done else self.take_windows()
         lease = self._services.lease
         try:
             with self._services.open_session() as session:
@@ -135,6 +150,12 @@ class Heartbeat:
                     save_progress(session, self._claim, windows)
         except DatabaseUnavailable:
             self._on_silence(seen, windows)
+            return
+        except Exception:
+            # Most likely something that Postgres refuses to store. It is dropped: to end this
+            # thread would leave the work without a lease and without a watchdog.
+            logger.exception("heartbeat_failed", extra={"job_id": str(self._claim.job_id)})
+            self._on_silence({}, ())
             return
         if beat is None:
             self._watchdog.stop(StopReason.LEASE_LOST)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Insert, Row, insert, literal, select
+from sqlalchemy import Insert, Row, insert, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
@@ -14,6 +14,7 @@ from models import ErrorLog, JobEvent, TranscriptionJob
 from services.attempts import FailedAttempt
 
 events: Any = JobEvent.__table__
+NOTHING: ColumnElement[Any] = literal_column("'{}'::jsonb", JSONB)
 
 RECONCILER = "reconciler"  # the actor of what happens by itself
 
@@ -108,6 +109,6 @@ def event_from(
             literal(status.value),
             attempt,
             literal(actor) if isinstance(actor, str) else actor,
-            literal({}, JSONB) if detail is None else detail,
+            NOTHING if detail is None else detail,
         ),
     )

@@ -1,19 +1,17 @@
-"""The three statements that every job runs through, built once: create, claim, complete.
+"""The three statements that every job runs through, prepared: create, claim, complete.
 
-Only services/lifecycle.py uses them. Building one takes longer than running it, so each is
-built on first use, with parameters for what differs. They speak of tables and not of mapped
-classes, which spares the session's bookkeeping.
+Only services/lifecycle.py uses them.
 """
 
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
+    Boolean,
     Insert,
     Interval,
     Select,
-    bindparam,
+    Text,
     delete,
     exists,
     func,
@@ -23,11 +21,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql.elements import ColumnElement
 
 from domain.lifecycle import JobStatus, Step
 from models import TranscriptionJob, TranscriptionResult, TranscriptionWindow
 from services.history import event_from
+from services.prepared import RELAX, Parameters, Prepared
 from services.queue_order import best_waiting
 
 jobs: Any = TranscriptionJob.__table__
@@ -39,14 +37,18 @@ CREATED = (
     *("original_filename", "content_type", "file_path", "size_bytes", "sha256", "duration_s"),
     *("request_id", "max_attempts"),
 )
+RESULT = (
+    *("transcription_text", "language", "language_probability", "duration", "word_count"),
+    *("confidence", "segments", "task", "model_requested", "model_used", "engine", "device"),
+    *("fallbacks", "warnings", "timings", "transcribe_s"),
+)
 CLAIMED = (
     *("attempt", "lease_token", "max_attempts", "file_path", "duration_s", "options"),
     *("request_id", "rank"),
 )
 
 
-@lru_cache(maxsize=1)
-def create_statement() -> Insert:
+def _create(parameter: Parameters) -> Insert:
     """Insert a waiting job (parameters: CREATED) and the first line of its history (detail)."""
     job = (
         insert(jobs)
@@ -63,13 +65,12 @@ def create_statement() -> Insert:
     )
 
 
-@lru_cache(maxsize=2)
-def claim_statement(*, is_high_only: bool) -> Select[Any]:
+def _claim(parameter: Parameters, *, is_high_only: bool) -> Select[Any]:
     """Claim the job that goes next. Parameters: rank, worker, lease.
 
     Its loss in a crash of Postgres does no harm, so it does not wait for the disk.
     """
-    best = best_waiting(parameter("rank"), is_high_only=is_high_only).cte("best")
+    best = best_waiting(parameter("rank", jobs.c.rank.type), is_high_only=is_high_only).cte("best")
     worker = parameter("worker", jobs.c.lease_owner.type)
     claimed = (
         update(jobs)
@@ -95,16 +96,14 @@ def claim_statement(*, is_high_only: bool) -> Select[Any]:
     return select(
         claimed,
         exists().where(windows.c.job_id == claimed.c.job_id).label("has_windows"),
-        func.set_config("synchronous_commit", "off", literal(True)).label("is_relaxed"),
+        RELAX.label("is_relaxed"),
     ).add_cte(started)
 
 
-@lru_cache(maxsize=1)
-def complete_statement(names: tuple[str, ...]) -> Select[Any]:
+def _complete(parameter: Parameters) -> Select[Any]:
     """Finish a job that is held and not to be cancelled, write its result, drop its windows.
 
-    Parameters: job_id, lease_token, worker, attempt, duration_s, and the columns `names` of
-    the result.
+    Parameters: job_id, lease_token, worker, attempt, duration_s and RESULT.
     """
     token = parameter("lease_token", jobs.c.lease_token.type)
     worker = parameter("worker", jobs.c.lease_owner.type)
@@ -132,12 +131,9 @@ def complete_statement(names: tuple[str, ...]) -> Select[Any]:
         .returning(jobs.c.id)
         .cte("done")
     )
-    given: dict[str, ColumnElement[Any]] = {
-        name: parameter(name, results.c[name].type) for name in names
-    }
+    given = (parameter(name, results.c[name].type) for name in RESULT)
     result = insert(results).from_select(
-        ["job_id", "attempt", "lease_token", *names],
-        select(done.c.id, attempt, token, *given.values()),
+        ["job_id", "attempt", "lease_token", *RESULT], select(done.c.id, attempt, token, *given)
     )
     event = event_from(done, "completed", JobStatus.COMPLETED, attempt, worker, None)
     dropped = delete(windows).where(windows.c.job_id == done.c.id)
@@ -146,11 +142,13 @@ def complete_statement(names: tuple[str, ...]) -> Select[Any]:
     )
 
 
-def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
-    """A parameter `p_name`: SQLAlchemy keeps the plain names of columns for itself."""
-    return bindparam(f"p_{name}", type_=type_)
-
-
-def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Values under the names of their parameters."""
-    return {f"p_{name}": value for name, value in values.items()}
+CREATE_JOB = Prepared("create_job", _create, returns={})
+CLAIM_RETURNS = {
+    "job_id": jobs.c.id.type,
+    **{name: jobs.c[name].type for name in CLAIMED},
+    "has_windows": Boolean(),
+    "is_relaxed": Text(),
+}
+CLAIM_ANY = Prepared("claim_any", partial(_claim, is_high_only=False), CLAIM_RETURNS)
+CLAIM_HIGH = Prepared("claim_high", partial(_claim, is_high_only=True), CLAIM_RETURNS)
+COMPLETE_JOB = Prepared("complete_job", _complete, returns={"id": jobs.c.id.type})

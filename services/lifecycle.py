@@ -24,7 +24,7 @@ from models import (
 )
 from services.attempts import Beat, Claim, FailedAttempt
 from services.history import RECONCILER, record, record_dead_letter
-from services.job_statements import claim_statement, complete_statement, create_statement, given
+from services.job_statements import CLAIM_ANY, CLAIM_HIGH, COMPLETE_JOB, CREATE_JOB
 from services.results import result_values
 from services.window_store import drop_windows
 
@@ -37,7 +37,7 @@ def create(session: Session, values: dict[str, Any], *, detail: dict[str, Any]) 
 
     The bell counts as rung: whoever creates a job rings for it, or says that it could not.
     """
-    session.execute(create_statement(), given({**values, "detail": detail}))
+    CREATE_JOB.run(session, {**values, "detail": detail})
 
 
 def claim_next(session: Session, rank: Rank, *, worker: str, lease: timedelta) -> Claim | None:
@@ -46,10 +46,8 @@ def claim_next(session: Session, rank: Rank, *, worker: str, lease: timedelta) -
     Where it is lost in a crash of Postgres the job waits again, and the owner in the fence
     keeps this worker from another's lease.
     """
-    row = session.execute(
-        claim_statement(is_high_only=rank is Rank.HIGH),
-        given({"rank": rank, "worker": worker, "lease": lease}),
-    ).one_or_none()
+    statement = CLAIM_HIGH if rank is Rank.HIGH else CLAIM_ANY
+    row = statement.run(session, {"rank": rank, "worker": worker, "lease": lease}).one_or_none()
     if row is None:
         return None
     facts = row._asdict()
@@ -75,20 +73,17 @@ def heartbeat(session: Session, mine: Claim, *, lease: timedelta, **seen: Any) -
 
 def complete(session: Session, mine: Claim, transcript: Transcript, transcribe_s: float) -> bool:
     """Write the result and finish the job, in one statement. False when fenced or cancelled."""
-    values = result_values(transcript)
-    row = session.execute(
-        complete_statement((*values, "transcribe_s")),
-        given(
-            {
-                "job_id": mine.job_id,
-                "attempt": mine.attempt,
-                "lease_token": mine.lease_token,
-                "worker": mine.worker,
-                "duration_s": transcript.duration_s,
-                "transcribe_s": transcribe_s,
-                **values,
-            }
-        ),
+    row = COMPLETE_JOB.run(
+        session,
+        {
+            "job_id": mine.job_id,
+            "attempt": mine.attempt,
+            "lease_token": mine.lease_token,
+            "worker": mine.worker,
+            "duration_s": transcript.duration_s,
+            "transcribe_s": transcribe_s,
+            **result_values(transcript),
+        },
     ).one_or_none()
     return row is not None
 

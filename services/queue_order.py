@@ -6,16 +6,17 @@ where its client's last one ended, or the present where that is later; it ends 1
 further on. So a client with a thousand jobs and one with a single job alternate.
 """
 
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Executable, Select, bindparam, func, literal, select, tuple_
+from sqlalchemy import Executable, Select, Text, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from domain.lifecycle import JobStatus, Priority, Rank
 from models import ClientTurn, TranscriptionJob
+from services.prepared import RELAX, Parameters, Prepared
 
 Job = TranscriptionJob
 jobs: Any = TranscriptionJob.__table__
@@ -58,28 +59,8 @@ def take_turn(session: Session, client: str, rank: Rank, weight: float) -> float
     To be called in a transaction of its own: one that is lost in a crash of Postgres is no
     loss, so it does not wait for the disk.
     """
-    turn = session.scalar(
-        _turn_statement(rank), {"given_client": client, "given_step": 1.0 / weight}
-    )
-    return float(turn or 0.0)
-
-
-@lru_cache(maxsize=len(Rank))
-def _turn_statement(rank: Rank) -> Executable:
-    step = bindparam("given_step", type_=turns.c.turn.type)
-    now = present(rank)
-    return (
-        insert(turns)
-        .values(client=bindparam("given_client"), rank=rank.value, turn=now + step)
-        .on_conflict_do_update(
-            index_elements=["client", "rank"],
-            set_={
-                "turn": func.greatest(turns.c.turn, now) + step,
-                "updated_at": func.now(),
-            },
-        )
-        .returning(turns.c.turn - step, func.set_config("synchronous_commit", "off", literal(True)))
-    )
+    given = {"client": client, "step": 1.0 / weight}
+    return float(TURN_IN[rank].run(session, given).scalar_one())
 
 
 def present(rank: Rank) -> ColumnElement[float]:
@@ -105,6 +86,33 @@ def present(rank: Rank) -> ColumnElement[float]:
         .limit(1)
     )
     return func.coalesce(served.scalar_subquery(), given.scalar_subquery(), literal(0.0))
+
+
+def _turn(parameter: Parameters, rank: Rank) -> Executable:
+    step = parameter("step", turns.c.turn.type)
+    now = present(rank)
+    return (
+        insert(turns)
+        .values(client=parameter("client", turns.c.client.type), rank=rank.value, turn=now + step)
+        .on_conflict_do_update(
+            index_elements=["client", "rank"],
+            set_={"turn": func.greatest(turns.c.turn, now) + step, "updated_at": func.now()},
+        )
+        .returning(
+            (turns.c.turn - step).label("turn"),
+            RELAX.label("is_relaxed"),
+        )
+    )
+
+
+TURN_IN = {
+    rank: Prepared(
+        f"take_turn_{rank.name.lower()}",
+        partial(_turn, rank=rank),
+        returns={"turn": turns.c.turn.type, "is_relaxed": Text()},
+    )
+    for rank in Rank
+}
 
 
 def count_ahead(session: Session, job: TranscriptionJob) -> int:

@@ -97,7 +97,7 @@ def _attempt(services: WorkerServices, claim: Claim) -> None:
     try:
         with heart:
             transcript, transcribe_s = _transcribe(services, claim, heart)
-            heart.publish(current_step=Step.SAVING)
+            heart.finish()
             _persist(services, claim, transcript, transcribe_s)
     except Stopped:
         _on_stop(services, claim, heart)
