@@ -48,6 +48,7 @@ class Heartbeat:
         self._watchdog = Watchdog(services.settings)
         self._seen: dict[str, Any] = {}
         self._windows: list[Window] = []
+        self._kept = 0  # windows of this job in the database
         self._lock = threading.Lock()
         self._beating = threading.Lock()  # held for the time of a beat
         self._is_done = False
@@ -93,6 +94,10 @@ class Heartbeat:
             self._seen.update(seen)
         self._wake.set()
 
+    def start_after(self, windows: Sequence[Window]) -> None:
+        """These are kept already."""
+        self._kept = len(windows)
+
     def keep(self, window: Window) -> None:
         """Have a decoded window saved with the next beat."""
         with self._lock:
@@ -107,7 +112,13 @@ class Heartbeat:
         """
         self.publish(current_step=Step.SAVING)
         with self._beating:
+            if self._has_untold_restart():
+                self._beat()  # whoever reads along must learn that the text began anew
             self._is_done = True
+
+    def _has_untold_restart(self) -> bool:
+        with self._lock:
+            return any(window.number < self._kept for window in self._windows)
 
     def take_windows(self) -> Sequence[Window]:
         """The windows that are not saved yet; the caller saves them. For after the block."""
@@ -160,6 +171,8 @@ class Heartbeat:
         if beat is None:
             self._watchdog.stop(StopReason.LEASE_LOST)
             return
+        if windows:
+            self._kept = windows[-1].number + 1
         self._valid_until = self._beat_at + lease.total_seconds()
         if beat.is_cancel_requested:
             self._watchdog.stop(StopReason.CANCELLED)

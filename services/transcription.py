@@ -27,7 +27,7 @@ from services.history import note
 from services.jobs import publish_or_log
 from services.log_context import request_context
 from services.watchdog import StopReason, error_of
-from services.window_store import load_windows
+from services.window_store import drop_windows, load_windows
 from services.worker_context import WorkerServices
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ def _transcribe(
     ) as model:
         acquired = time.monotonic()
         kept = _kept_windows(services, claim, model.model_size)
+        heart.start_after(kept)
         heart.limit(audio.duration_s)
         transcript = model.transcribe(
             audio.samples,
@@ -139,12 +140,19 @@ def _transcribe(
 
 
 def _kept_windows(services: WorkerServices, claim: Claim, model: str) -> Sequence[Window]:
-    """What earlier attempts decoded with this very model, if anything."""
+    """What earlier attempts decoded with this very model, if anything; the rest is dropped."""
     if not claim.has_windows:
         return ()
     engine = services.base.settings.whisper_engine
     with services.base.open_session() as session:
-        kept = usable_windows(load_windows(session, claim.job_id), engine=engine, model=model)
+        if lifecycle.heartbeat(session, claim, lease=services.base.lease) is None:
+            raise Stopped
+        found = load_windows(session, claim.job_id)
+        kept = usable_windows(found, engine=engine, model=model)
+        if len(kept) < len(found):
+            drop_windows(session, claim.job_id, first=len(kept))
+            detail: dict[str, Any] = {"model_used": model}
+            note(session, claim.job_id, "restarted", actor=claim.worker, detail=detail)
         if kept:
             detail = {"windows": len(kept), "from_s": _end_s(kept)}
             note(session, claim.job_id, "resumed", actor=claim.worker, detail=detail)

@@ -44,20 +44,18 @@ def save_windows(
     if not windows:
         return False
     windows = _last_run(windows)
-    dropped = session.execute(
-        delete(Kept)
-        .where(Kept.job_id == job_id, Kept.number >= windows[0].number)
-        .returning(Kept.number)
-    ).all()
+    dropped = drop_windows(session, job_id, first=windows[0].number)
     values = [_values(job_id, lease_token, w) for w in windows if w.number < MAX_WINDOWS]
     if values:
         session.execute(insert(Kept).values(values))
     return bool(dropped)
 
 
-def drop_windows(session: Session, job_id: UUID) -> int:
-    """Forget what is kept; returns how many windows."""
-    gone = session.execute(delete(Kept).where(Kept.job_id == job_id).returning(Kept.number))
+def drop_windows(session: Session, job_id: UUID, *, first: int = 0) -> int:
+    """Forget what is kept, from window `first` on; returns how many windows."""
+    gone = session.execute(
+        delete(Kept).where(Kept.job_id == job_id, Kept.number >= first).returning(Kept.number)
+    )
     return len(gone.all())
 
 

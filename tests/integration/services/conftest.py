@@ -101,6 +101,7 @@ class FakeModel:
     ):
         self.calls += 1
         self.resumed = tuple(resume)
+        self.on_window = on_window
         on_progress(0.5)
         for number in range(len(resume), self.windows):
             on_window(window(number))

@@ -274,7 +274,7 @@ def test_of_windows_that_were_decoded_twice_between_two_beats_the_later_are_kept
 
 
 @pytest.mark.parametrize("end", ["retry", "fail", "release"])
-def test_a_restart_that_is_saved_at_the_end_is_told_as_the_job_stands_then(
+def test_windows_of_another_model_go_when_an_attempt_begins_anew_however_it_ends(
     services, without_beats, model, submit, end
 ):
     job_id = submit()
@@ -286,8 +286,9 @@ def test_a_restart_that_is_saved_at_the_end_is_told_as_the_job_stands_then(
 
     run_job(with_worker(without_beats, is_draining=lambda: end == "release"))
 
-    [*_, last] = history(services, job_id)
-    assert (last.event, last.status) == ("restarted", get_job(services, job_id).status)
+    told = [(line.event, line.status) for line in history(services, job_id)]
+    assert told[2] == ("restarted", "processing")
+    assert told[-1][0] in ("retry", "dead_lettered", "released")
     assert kept(services, job_id) == (window(0),)
 
 
@@ -423,3 +424,22 @@ def test_windows_go_with_their_job(services, submit, claim):
 
     with services.open_session() as session:
         assert session.scalar(select(func.count()).select_from(TranscriptionWindow)) == 0
+
+
+def test_a_restart_within_one_beat_of_the_end_is_told_before_the_job_is_done(
+    services, without_beats, model, submit
+):
+    job_id = submit()
+    with services.open_session() as session:
+        save_windows(session, job_id, 1, [window(n) for n in range(2)])
+    model.act = lambda should_stop: model.on_window(window(0, model="tiny"))
+
+    run_job(without_beats)
+
+    assert [line.event for line in history(services, job_id)] == [
+        "submitted",
+        "started",
+        "resumed",
+        "restarted",
+        "completed",
+    ]
