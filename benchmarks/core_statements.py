@@ -18,6 +18,9 @@ from database import CONNECT_ARGS
 from services.context import Services, build_services
 
 BIG_ROWS = 10_000  # a smaller table may well be read from end to end
+KINDS = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "EXECUTE")
+# What a prepared statement ends with on a connection that is used for long.
+GENERIC_PLANS = "SET plan_cache_mode = force_generic_plan"
 BIG_TABLES = """
 SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 AND reltuples >= %s
@@ -38,6 +41,7 @@ class Observer:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._caught: list[Statement] = []
+        self._prepared: list[str] = []
         settings = settings_of(stack)
         self._engine: Engine = create_engine(settings.sqlalchemy_url, connect_args=CONNECT_ARGS)
         event.listen(self._engine, "before_cursor_execute", self._catch)
@@ -71,6 +75,9 @@ class Observer:
         connection = psycopg2.connect(self._stack.database_url)
         try:
             with connection.cursor() as cursor:
+                for prepare in (GENERIC_PLANS, *self._prepared):
+                    cursor.execute(prepare)
+                connection.commit()
                 cursor.execute(BIG_TABLES, (BIG_ROWS,))
                 big = {row[0] for row in cursor.fetchall()}
                 found = []
@@ -90,7 +97,9 @@ class Observer:
     def _catch(  # what SQLAlchemy hands over
         self, _connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any
     ) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+        if statement.startswith("PREPARE"):
+            self._prepared.append(statement)
+        elif statement.lstrip().upper().startswith(KINDS):
             self._caught.append(Statement(statement, values))
 
 

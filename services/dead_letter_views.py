@@ -131,7 +131,8 @@ def _conditions(filters: ErrorFilter) -> list[ColumnElement[bool]]:
     if filters.type is not None:
         conditions.append(ErrorLog.error_type == filters.type)
     if filters.resolved is not None:
-        conditions.append(ErrorLog.resolved.is_(filters.resolved))
+        # As the partial index of open letters says it.
+        conditions.append(ErrorLog.resolved if filters.resolved else ~ErrorLog.resolved)
     if filters.job_id is not None:
         conditions.append(ErrorLog.job_id == filters.job_id)
     if filters.created_from is not None:
