@@ -132,7 +132,8 @@ def _conditions(filters: ErrorFilter) -> list[ColumnElement[bool]]:
         conditions.append(ErrorLog.error_type == filters.type)
     if filters.resolved is not None:
         # As the partial index of open letters says it.
-        conditions.append(ErrorLog.resolved if filters.resolved else ~ErrorLog.resolved)
+        is_open = ~ErrorLog.resolved
+        conditions.append(~is_open if filters.resolved else is_open)
     if filters.job_id is not None:
         conditions.append(ErrorLog.job_id == filters.job_id)
     if filters.created_from is not None:
