@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chaos.awaiting import POLL_S, ask, await_value
+from chaos.awaiting import POLL_S, ask, await_value, wait_for
+from chaos.checks import MAX_RECOVERY_S
 from chaos.faults import Fault, FaultKind, released_by
 from chaos.feeder import Feeder
 from chaos.history import Recovery, is_over, recovery
@@ -13,10 +14,11 @@ from chaos.inflict import MIN_WAITING, WAYS, Blow
 from chaos.target import Target
 
 VICTIM_TIMEOUT_S = 90.0
-RECOVERY_TIMEOUT_S = 90.0
 END_TIMEOUT_S = 240.0
 MAX_PAUSE_S = 0.5
 MIDST = frozenset({FaultKind.API, FaultKind.DATABASE})  # done in the middle of a submission
+# Done when nobody submits: the message of a new job would do for one whose own was lost.
+QUIET = frozenset({FaultKind.FLUSH, FaultKind.BROKER_EMPTY})
 TOP_UP = 2  # jobs released at once when there would soon be nothing to do
 
 
@@ -46,6 +48,8 @@ class Attack:
             self._keep_busy()
             if kind in MIDST and not self._is_submitting():
                 return None
+            if kind in QUIET and not self.feeder.is_idle:
+                return None
             return WAYS[kind](self.target, draw)
 
         return await_value(look, VICTIM_TIMEOUT_S, f"something to hit: {kind.value}")
@@ -66,7 +70,7 @@ class Attack:
         facts = {key: value for key, value in vars(blow).items() if key != "is_back"}
         fault = Fault(number, kind, **facts)
         back_after_s: float | None = None
-        deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+        deadline = time.monotonic() + MAX_RECOVERY_S
         while time.monotonic() < deadline:
             if blow.is_back and back_after_s is None and ask(blow.is_back):
                 back_after_s = time.time() - blow.at
@@ -74,7 +78,7 @@ class Attack:
             is_whole = blow.is_back is None or back_after_s is not None
             if is_whole and after and after.is_complete:
                 break
-            if after is None or after.start_s is None:  # later it would only delay the jobs hit
+            if not fault.hit and (after is None or after.start_s is None):
                 ask(self._keep_busy)
             time.sleep(POLL_S)
         done = Fault(number, kind, **facts, back_after_s=back_after_s)
@@ -82,13 +86,10 @@ class Attack:
         return done
 
     def _await_end(self) -> None:
-        deadline = time.monotonic() + END_TIMEOUT_S
-        while time.monotonic() < deadline:  # what is left after that, the checks name
-            if self.feeder.is_idle and is_over(
-                ask(self.target.database.statuses) or {"pending": 1}
-            ):
-                return
-            time.sleep(POLL_S)
+        """Wait until nothing is left to do; what is left all the same, the checks name."""
+        wait_for(
+            lambda: self.feeder.is_idle and is_over(self.target.database.statuses()), END_TIMEOUT_S
+        )
 
 
 def describe(fault: Fault, after: Recovery | None) -> str:

@@ -24,11 +24,19 @@ def ask(look: Callable[[], Answer]) -> Answer | None:
         return None
 
 
-def await_value(look: Callable[[], Answer | None], timeout_s: float, what: str) -> Answer:
-    """What `look` returns once it is true. Raises ChaosFailed after `timeout_s`."""
+def wait_for(look: Callable[[], Answer | None], timeout_s: float) -> Answer | None:
+    """What `look` returns once it is true; None after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (answer := ask(look)):
         if time.monotonic() > deadline:
-            raise ChaosFailed(f"waited {timeout_s:.0f} s for {what}")
+            return None
         time.sleep(POLL_S)
+    return answer
+
+
+def await_value(look: Callable[[], Answer | None], timeout_s: float, what: str) -> Answer:
+    """What `look` returns once it is true. Raises ChaosFailed after `timeout_s`."""
+    answer = wait_for(look, timeout_s)
+    if answer is None:
+        raise ChaosFailed(f"waited {timeout_s:.0f} s for {what}")
     return answer

@@ -75,6 +75,11 @@ class Recovery:
         """Whether all went on."""
         return self.start_s is not None and (not self.hit or self.hit_s is not None)
 
+    @property
+    def longest_s(self) -> float:
+        """The longest of what is known."""
+        return max(self.start_s or 0.0, self.hit_s or 0.0)
+
 
 def recovery(fault: Fault, events: Sequence[Event]) -> Recovery:
     """How long it took after this fault."""

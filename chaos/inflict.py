@@ -9,13 +9,13 @@ from uuid import UUID
 
 import psutil
 
-from chaos.awaiting import await_value
+from chaos.awaiting import wait_for
 from chaos.faults import FaultKind
 from chaos.lanes import pids_of
 from chaos.target import Target
 
 SETTLE_S = 0.2  # for a statement that the victim had sent before it was hit
-THAW_TIMEOUT_S = 60.0
+THAW_TIMEOUT_S = 60.0  # whoever is not recovered by then, the checks name
 MAX_FROZEN_S = 10.0  # more than twice the lease
 MIN_WAITING = 2  # jobs, so that there is something to lose
 MIN_RECONCILERS = 2  # one to kill, one to take over
@@ -49,7 +49,7 @@ def kill_worker(target: Target, draw: random.Random) -> Blow | None:
     return Blow(
         at,
         slot=slot,
-        hit=_held_by(target, worker.pid),
+        hit=_settled(target, worker.pid),
         killed=pids,
         is_back=lambda: target.is_worker_ready(target.worker_in(slot)),
     )
@@ -70,7 +70,7 @@ def kill_child(target: Target, draw: random.Random) -> Blow | None:
     return Blow(
         at,
         slot=slot,
-        hit=_held_by(target, child.pid),
+        hit=_settled(target, child.pid),
         killed=(child.pid,),
         is_back=lambda: target.is_worker_ready(target.worker_in(slot)),
     )
@@ -141,10 +141,12 @@ def restart_database(target: Target, _draw: random.Random) -> Blow | None:
 def freeze_worker(target: Target, draw: random.Random) -> Blow | None:
     """Stop a busy worker with its children, and wake it once one of its jobs runs elsewhere.
 
-    Where that takes long, since jobs that never ran go first, it wakes while its jobs wait.
+    Its job had come far by then, so that it is done before the second attempt: only the fence
+    keeps that result out. Where it takes long, since jobs that never ran go first, the worker
+    wakes while its jobs wait.
     """
     worker = _busy_worker(target, draw)
-    if worker is None:
+    if worker is None or not target.database.advanced() & _held_by(target, worker.pid):
         return None
     slot = target.slots[worker.pid]
     processes = [worker, *worker.children()]
@@ -152,11 +154,10 @@ def freeze_worker(target: Target, draw: random.Random) -> Blow | None:
     try:
         for process in processes:
             process.suspend()
-        hit = _held_by(target, worker.pid)
+        hit = _settled(target, worker.pid)
         if not hit:
             return None
-        what = "the jobs of a frozen worker to be taken back"
-        await_value(lambda: _is_time_to_thaw(target, hit, at), THAW_TIMEOUT_S, what)
+        wait_for(lambda: _is_time_to_thaw(target, hit, at), THAW_TIMEOUT_S)
     finally:
         for process in processes:
             _resume(process)
@@ -216,11 +217,15 @@ def _busy_worker(target: Target, draw: random.Random) -> psutil.Process | None:
     return draw.choice(sorted(busy, key=lambda worker: target.slots[worker.pid])) if busy else None
 
 
-def _held_by(target: Target, pid: int) -> tuple[UUID, ...]:
-    """Jobs whose lease a process or its child holds, now that it was hit."""
+def _settled(target: Target, pid: int) -> tuple[UUID, ...]:
+    """Jobs that a process or its child held when it was hit, and did not end just then."""
     time.sleep(SETTLE_S)
+    return tuple(_held_by(target, pid))
+
+
+def _held_by(target: Target, pid: int) -> set[UUID]:
     leases = target.database.leases()
-    return tuple(job_id for job_id, owner in leases.items() if pid in pids_of(owner))
+    return {job_id for job_id, owner in leases.items() if pid in pids_of(owner)}
 
 
 def _waiting(target: Target) -> tuple[UUID, ...]:

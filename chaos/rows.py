@@ -10,6 +10,7 @@ from chaos.history import Event, Job, Ledger, Result
 from services.reconciler import LEADER_LOCK
 
 CONNECT_TIMEOUT_S = 2
+ADVANCED_SHARE = 0.6  # of the median attempt
 ATTACKED = "speech%-%"  # file names of the jobs under attack; the undisturbed run has no dash
 UNDISTURBED = "speech__.wav"
 EVENTS = (
@@ -55,6 +56,17 @@ class Database:
         return dict(
             self.query("SELECT id, lease_owner FROM transcription_jobs WHERE status = 'processing'")
         )
+
+    def advanced(self) -> set[UUID]:
+        """Jobs that run and have probably come more than half of their way."""
+        rows = self.query(
+            "SELECT id FROM transcription_jobs WHERE status = 'processing' AND "
+            "clock_timestamp() - started_at > (SELECT %s * percentile_cont(0.5) WITHIN GROUP "
+            "(ORDER BY completed_at - started_at) FROM transcription_jobs "
+            "WHERE status = 'completed')",
+            ADVANCED_SHARE,
+        )
+        return {job_id for (job_id,) in rows}
 
     def waiting(self) -> list[UUID]:
         """Jobs that could start now."""

@@ -170,6 +170,16 @@ def test_a_fault_without_a_recovery_is_found(change):
     assert failed(make_ledger(), faults=faults) == {"work went on after every fault"}
 
 
+def test_a_recovery_that_took_far_too_long_is_found():
+    late = make_events(2, SUBMITTED, STARTED, start=checks.MAX_RECOVERY_S)
+    fault = make_fault(at=0.5)
+    ledger = make_ledger(events=[event for event in late if event.event == "started"])
+
+    check = checks.work_went_on_after_every_fault(ledger, [fault])
+
+    assert check.offenders == ("fault 1, kill -9 prefork child",)
+
+
 def test_a_failed_check_names_the_first_offenders_in_one_line():
     check = checks.Check("every job completed", tuple("abcdefg"))
 
