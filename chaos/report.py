@@ -74,7 +74,7 @@ def totals(outcome: Outcome) -> list[tuple[str, str]]:
         ),
         ("results", str(len(ledger.results))),
         ("starts", f"{starts}, {starts - len(ledger.jobs)} more than jobs"),
-        ("jobs by starts", ", ".join(f"{times} x {n}" for n, times in histogram.items())),
+        ("jobs by starts", ", ".join(f"{jobs} with {n}" for n, jobs in histogram.items())),
         ("attempts fenced off", str(outcome.fenced_off)),
         ("faults", f"{len(outcome.faults)} of {len({f.kind for f in outcome.faults})} kinds"),
         (

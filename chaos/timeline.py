@@ -103,7 +103,9 @@ def _draw_bars(axes: Axes, row: int, lane: Lane, start: float) -> None:
             zorder=3,
         )
         if bar.is_cut:
-            axes.plot(bar.end - start, row, marker="x", color=INK, markersize=5, zorder=5)
+            axes.plot(
+                bar.end - start, row, marker="x", color=INK, markersize=5, zorder=5, clip_on=False
+            )
 
 
 def _draw_fault(axes: Axes, fault: Fault, picture: Picture) -> None:

@@ -43,7 +43,7 @@ def test_the_report_counts_starts_beyond_the_jobs(outcome):
     figures = dict(totals(outcome))
 
     assert figures["starts"] == "2, 1 more than jobs"
-    assert figures["jobs by starts"] == "1 x 2"
+    assert figures["jobs by starts"] == "1 with 2"
     assert figures["faults"] == "2 of 2 kinds"
 
 
