@@ -1,5 +1,6 @@
 """How long things take here, from what has been measured here."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -7,8 +8,11 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from domain.errors import DatabaseUnavailable
 from models import TranscriptionResult
 from services.context import Services
+
+logger = logging.getLogger(__name__)
 
 LOOK_BACK_JOBS = 20  # enough to smooth, few enough to follow a change of hardware
 REMEMBER_S = 30.0
@@ -27,8 +31,12 @@ class Speeds:
         """Audio seconds per second, as `recent_speed` says."""
         asked_at, speed = self._known.get((model_size, device), (-math.inf, None))
         if self._clock() - asked_at > REMEMBER_S:
-            with services.open_statement() as session:
-                speed = recent_speed(session, model_size, device)
+            try:
+                with services.open_statement() as session:
+                    speed = recent_speed(session, model_size, device)
+            except DatabaseUnavailable as error:
+                # An attempt shall not end for the want of an estimate.
+                logger.warning("speed_not_known", extra={"reason": error.message})
             self._known[model_size, device] = (self._clock(), speed)
         return speed
 

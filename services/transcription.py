@@ -5,7 +5,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psutil
@@ -15,7 +15,7 @@ from config import QUEUE_RETRY
 from domain.errors import DatabaseUnavailable, ScriptoriumError, Stopped
 from domain.lifecycle import Step
 from domain.options import TranscriptionOptions
-from domain.retry import GiveUp, Retry, decide
+from domain.retry import Retry, decide
 from domain.transcript import Transcript
 from domain.windows import Window, usable_windows
 from services import lifecycle
@@ -32,10 +32,13 @@ from services.worker_context import WorkerServices
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TASK_S = 1.0  # short against a recording, long against the cost of a message
 DECODE_BASE_S = 60.0  # starting ffmpeg on a busy machine
 DECODE_SHARE = 0.2  # of the recording's length; ffmpeg takes 0.003 of it when alone
 PERSIST_PATIENCE_S = 300.0  # the work is done: waiting for Postgres beats doing it again
+STOPPING_PATIENCE_S = 5.0  # the database may be stopping, too
 PERSIST_RETRY_S = 1.0
 MAX_MESSAGE_CHARS = 2_000
 BYTES_PER_MB = 1024 * 1024
@@ -208,18 +211,13 @@ def _progress(
 def _persist(
     services: WorkerServices, claim: Claim, transcript: Transcript, transcribe_s: float
 ) -> None:
-    """Write the result, waiting out a database that is away: the fence keeps it safe."""
-    deadline = time.monotonic() + PERSIST_PATIENCE_S
-    while True:
-        try:
-            with services.base.open_statement() as session:
-                is_mine = lifecycle.complete(session, claim, transcript, transcribe_s)
-            break
-        except DatabaseUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            logger.warning("result_waits_for_database", extra=_facts(claim))
-            threading.Event().wait(PERSIST_RETRY_S)
+    """Write the result."""
+
+    def write() -> bool:
+        with services.base.open_statement() as session:
+            return lifecycle.complete(session, claim, transcript, transcribe_s)
+
+    is_mine = _patiently(services, claim, write)
     if not is_mine:
         # Either a cancel came first, or another attempt holds the job now.
         raise Stopped
@@ -234,14 +232,18 @@ def _on_stop(services: WorkerServices, claim: Claim, heart: Heartbeat) -> None:
     if error is not None:
         _on_error(services, claim, error, heart.take_windows())
         return
-    with services.base.open_session() as session:
-        if lifecycle.confirm_cancel(session, claim):
-            outcome = "job_cancelled"
-        elif reason is StopReason.DRAINING and lifecycle.release(session, claim, "worker stops"):
-            save_progress(session, claim, heart.take_windows())
-            outcome = "job_released"
-        else:
-            outcome = "job_fenced"
+    windows = heart.take_windows()
+
+    def write() -> str:
+        with services.base.open_session() as session:
+            if lifecycle.confirm_cancel(session, claim):
+                return "job_cancelled"
+            if reason is StopReason.DRAINING and lifecycle.release(session, claim, "worker stops"):
+                save_progress(session, claim, windows)
+                return "job_released"
+            return "job_fenced"
+
+    outcome = _patiently(services, claim, write)
     logger.info(outcome, extra=_facts(claim))
 
 
@@ -264,17 +266,23 @@ def _on_error(
     decision = decide(error, claim.attempt, claim.job_id, policy)
     failed = describe(error, services.worker)
     facts = {**_facts(claim), "error_type": failed.error_type, "reason": failed.message}
-    with services.base.open_session() as session:
-        if lifecycle.confirm_cancel(session, claim):
-            logger.info("job_cancelled", extra=_facts(claim))
-            return
-        match decision:
-            case Retry(after):
-                is_mine = lifecycle.retry_later(session, claim, failed, after)
-            case GiveUp(reason):
-                is_mine = lifecycle.fail(session, claim, failed, reason)
-        if is_mine:
-            save_progress(session, claim, windows)
+
+    def write() -> bool | None:
+        with services.base.open_session() as session:
+            if lifecycle.confirm_cancel(session, claim):
+                return None
+            if isinstance(decision, Retry):
+                is_mine = lifecycle.retry_later(session, claim, failed, decision.after)
+            else:
+                is_mine = lifecycle.fail(session, claim, failed, decision.reason)
+            if is_mine:
+                save_progress(session, claim, windows)
+            return is_mine
+
+    is_mine = _patiently(services, claim, write)
+    if is_mine is None:
+        logger.info("job_cancelled", extra=_facts(claim))
+        return
     if not is_mine:
         logger.info("job_fenced", extra=facts)
     elif isinstance(decision, Retry):
@@ -292,6 +300,20 @@ def _on_error(
             exc_info=not isinstance(error, ScriptoriumError),
         )
         services.publish_dead_letter(claim.job_id)
+
+
+def _patiently(services: WorkerServices, claim: Claim, write: Callable[[], T]) -> T:
+    """End an attempt, waiting out a database that is away: the fence keeps it safe."""
+    patience_s = STOPPING_PATIENCE_S if services.is_draining() else PERSIST_PATIENCE_S
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return write()
+        except DatabaseUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            logger.warning("attempt_waits_for_database", extra=_facts(claim))
+            threading.Event().wait(PERSIST_RETRY_S)
 
 
 def describe(error: BaseException, worker: str | None) -> FailedAttempt:

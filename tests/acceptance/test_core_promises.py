@@ -134,7 +134,7 @@ def test_a_job_whose_result_finds_the_database_full_waits_and_is_not_done_again(
     """)
     try:
         job_id = core.submit(short_speech)
-        await_value(lambda: "result_waits_for_database" in core.log_text(), 60, "the full disk")
+        await_value(lambda: "attempt_waits_for_database" in core.log_text(), 60, "the full disk")
         status = core.job(job_id)["status"]
     finally:
         core.query("DROP TRIGGER full_disk ON transcription_results; SELECT 1")

@@ -1,4 +1,5 @@
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from sqlalchemy import func, select, update
 from domain.errors import AudioUnreadable, DatabaseUnavailable, OutOfMemory, Stopped
 from domain.lifecycle import JobStatus
 from models import ErrorLog, JobEvent, TranscriptionJob, TranscriptionResult
-from services import lifecycle, sweeps
+from services import lifecycle, sweeps, transcription
 from services.dead_letter_views import get_error, list_errors
 from services.dead_letters import retry_error
 from services.jobs import cancel_job, get_job, get_transcript
@@ -302,3 +303,26 @@ def test_progress_and_the_time_left_can_be_watched(services, worker, model, subm
     [view] = seen
     assert (view.status, view.current_step) == (JobStatus.PROCESSING, "transcribing")
     assert view.time_left_s is not None
+
+
+def test_an_error_is_written_down_when_the_database_is_back(
+    services, worker, model, submit, monkeypatch
+):
+    monkeypatch.setattr(transcription, "PERSIST_RETRY_S", 0.01)
+    job_id = submit()
+    model.act = lambda should_stop: (_ for _ in ()).throw(OutOfMemory("no room"))
+    outages = [1, 2, 3]
+
+    @contextmanager
+    def open_session():
+        if outages and model.calls:
+            outages.pop()
+            raise DatabaseUnavailable("away")
+        with services.open_session() as session:
+            yield session
+
+    run_job(replace(worker, base=replace(services, open_session=open_session)))
+
+    assert outages == []
+    job = get_job(services, job_id)
+    assert (job.status, job.error_type) == ("pending", "out_of_memory")
