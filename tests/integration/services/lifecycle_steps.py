@@ -240,7 +240,7 @@ class Reconciler(CoreUnderTest):
 
 
 class Misfortune(CoreUnderTest):
-    """Time, and the machines that all this runs on."""
+    """Time, and workers that die."""
 
     def time_passes_for(self, job_id):
         """The date that matters to this job next is in the past now."""
@@ -263,8 +263,3 @@ class Misfortune(CoreUnderTest):
 
         for job in lost:
             job.is_lapsed, job.is_fresh = True, False
-
-    def postgres_crashes_and_forgets(self, claim):
-        job = self.held(claim)
-        if job is not None and job.is_fresh:
-            self.forget_claim(claim.job_id)
