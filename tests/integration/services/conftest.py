@@ -49,6 +49,7 @@ def services(session_settings, published, tmp_path):
     settings = session_settings.model_copy(
         update={"retry_base_s": 0.001, "retry_cap_s": 0.001, "heartbeat_s": 0.05, "lease_s": 5.0}
     )
+    empty_tables()  # a worker takes the best job there is, and that must not be another test's
     yield Services(
         settings=settings,
         open_session=database.get_db_session,
@@ -59,6 +60,11 @@ def services(session_settings, published, tmp_path):
     )
     with database.get_db_session() as session:
         assert_only_known_ways(session)
+    empty_tables()
+
+
+def empty_tables():
+    with database.get_db_session() as session:
         session.execute(text(f"TRUNCATE {TABLES} CASCADE"))
 
 
