@@ -2,8 +2,8 @@
 
 Revision: 0002, after 0001
 
-Safe while the server runs: new columns have constant defaults, so no table is rewritten, and
-indexes of tables that exist are built without blocking their writers.
+Safe while the server runs: new columns have constant defaults, so no table is rewritten. The
+indexes of tables that exist follow in a migration of their own.
 """
 
 import sqlalchemy as sa
@@ -16,8 +16,6 @@ branch_labels = None
 depends_on = None
 
 NOW = sa.text("now()")
-WAITING = sa.text("status = 'pending' AND next_attempt_at IS NULL")
-HAS_RECORDING = sa.text("completed_at IS NOT NULL AND file_removed_at IS NULL")
 
 
 def upgrade() -> None:
@@ -29,7 +27,8 @@ def upgrade() -> None:
     # Only what waits has a place in the queue: a few rows, whatever the size of the table.
     op.execute(
         "UPDATE transcription_jobs SET waiting_since = updated_at, rank ="
-        " CASE WHEN priority = 0 THEN 0 WHEN attempt > 0 THEN 2 ELSE 1 END"
+        " CASE WHEN priority = 0 THEN 0"
+        " WHEN attempt > CASE status WHEN 'processing' THEN 1 ELSE 0 END THEN 2 ELSE 1 END"
         " WHERE status IN ('pending', 'processing')"
     )
     # Old events keep 0: they are all visible, and their order is that of their ids.
@@ -40,35 +39,9 @@ def upgrade() -> None:
     op.add_column("worker_processes", _text("queues"))
     op.add_column("worker_processes", _moment("idle_since", nullable=True))
     _create_tables()
-    with op.get_context().autocommit_block():
-        _index("ix_jobs_next", ["rank", "turn", "created_at", "id"], where=WAITING)
-        _index(
-            "ix_jobs_due",
-            ["next_attempt_at"],
-            where=sa.text("status = 'pending' AND next_attempt_at IS NOT NULL"),
-        )
-        _index(
-            "ix_jobs_unheard", [sa.literal_column("published_at NULLS FIRST")], where=WAITING
-        )
-        _index("ix_jobs_recordings", ["status", "completed_at"], where=HAS_RECORDING)
-        _index("ix_events_tx", ["tx", "id"], table="job_events")
-        for name in ("ix_jobs_waiting", "ix_jobs_finished"):
-            op.drop_index(
-                name, "transcription_jobs", postgresql_concurrently=True, if_exists=True
-            )
 
 
 def downgrade() -> None:
-    with op.get_context().autocommit_block():
-        _index(
-            "ix_jobs_waiting",
-            ["priority", "created_at", "id"],
-            where=sa.text("status = 'pending'"),
-        )
-        _index("ix_jobs_finished", ["completed_at"], where=sa.text("completed_at IS NOT NULL"))
-        op.drop_index("ix_events_tx", "job_events", postgresql_concurrently=True)
-        for name in ("ix_jobs_recordings", "ix_jobs_unheard", "ix_jobs_due", "ix_jobs_next"):
-            op.drop_index(name, "transcription_jobs", postgresql_concurrently=True)
     op.drop_table("storage_audits")
     op.drop_table("storage_findings")
     op.drop_table("client_turns")
@@ -137,15 +110,3 @@ def _moment(
     return sa.Column(
         name, sa.DateTime(timezone=True), nullable=nullable, server_default=server_default
     )
-
-
-def _index(
-    name: str,
-    columns: list[str | sa.ColumnClause[object]],
-    *,
-    table: str = "transcription_jobs",
-    where: sa.TextClause | None = None,
-) -> None:
-    # A build that was cut off leaves an invalid index of this name behind.
-    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    op.create_index(name, table, columns, postgresql_where=where, postgresql_concurrently=True)
