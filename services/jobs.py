@@ -1,7 +1,7 @@
 """What users do with jobs: submit, look, cancel, remove."""
 
 import logging
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from domain.errors import (
     ResultNotReady,
     ScriptoriumError,
 )
+from domain.ids import new_id
 from domain.lifecycle import TERMINAL, JobStatus, Priority, Rank, rank_of
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
@@ -48,7 +49,7 @@ def submit_job(
     Raises AudioError when the file is no audio; then, as on any error before the row is
     committed, the file is removed.
     """
-    job_id = uuid4()
+    job_id = new_id()
     rank = rank_of(priority, 0)
     try:
         values = {
