@@ -49,6 +49,18 @@ class BreakingStream:
         return data
 
 
+class CountingStream:
+    """Notes how much of it is asked for at once."""
+
+    def __init__(self, size: int) -> None:
+        self._left = BytesIO(bytes(size))
+        self.asked: list[int] = []
+
+    def read(self, size: int = -1) -> bytes:
+        self.asked.append(size)
+        return self._left.read(size)
+
+
 class StorageContract:
     """What every Storage must do. Subclasses provide the `storage` fixture."""
 
@@ -70,6 +82,14 @@ class StorageContract:
         with storage.local_path(stored.key) as path:
             assert path.read_bytes() == data
         assert stored.sha256 == hashlib.sha256(data).hexdigest()
+
+    def test_an_upload_never_stands_in_memory_as_a_whole(self, storage: Storage):
+        stream = CountingStream(8 * MIB)
+
+        storage.put(stream, max_bytes=CAP)
+
+        assert min(stream.asked) > 0  # -1 would read it to its end
+        assert max(stream.asked) <= MIB
 
     def test_two_equal_files_get_keys_of_their_own(self, storage: Storage):
         first = storage.put(BytesIO(b"same"), max_bytes=CAP)

@@ -23,6 +23,14 @@ def test_messages_are_acknowledged_early_since_the_lease_guards_the_job(settings
     assert config["worker_disable_prefetch"] is True
 
 
+def test_no_limit_of_celery_ends_a_job_and_none_of_redis_repeats_it(settings):
+    config = celery_config(settings)
+
+    assert {"task_time_limit", "task_soft_time_limit"}.isdisjoint(config)
+    assert config["result_backend"] is None
+    assert config["broker_transport_options"]["visibility_timeout"] == settings.visibility_timeout_s
+
+
 def test_the_order_of_the_queues_is_the_only_priority(settings):
     options = celery_config(settings)["broker_transport_options"]
 
