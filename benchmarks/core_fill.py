@@ -22,12 +22,13 @@ EXPIRED = 20  # of the leased
 DUE = 200  # retries whose time has come; ten times as many wait for theirs
 UNHEARD = 70  # were never rung for: the leased ones, and a few more
 
+A_YEAR = 364  # days
 # A row's id follows from its number, so that its result and its events are found again.
 ROW_ID = """
 CREATE OR REPLACE FUNCTION pg_temp.row_id(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
 AS $$ SELECT md5('row ' || n)::uuid $$
 """
-# From a year ago until yesterday: nine tenths completed, the rest failed and cancelled.
+# From `days` ago until yesterday: nine tenths completed, the rest failed and cancelled.
 JOBS = """
 INSERT INTO transcription_jobs (id, status, priority, client, rank, turn, waiting_since,
     model_size, language, options, original_filename, content_type, file_path, size_bytes,
@@ -42,7 +43,7 @@ SELECT pg_temp.row_id(n), CASE WHEN mod(n, 100) < 90 THEN 'completed'
     CASE WHEN mod(n, 100) BETWEEN 90 AND 95 THEN 'audio_unreadable' END,
     CASE WHEN mod(n, 100) BETWEEN 90 AND 95 THEN 'the decoder could not make samples of it' END,
     at, at + interval '70 s', at + interval '30 s', at + interval '70 s'
-FROM (SELECT n, now() - interval '1 day' - random() * interval '364 days' AS at
+FROM (SELECT n, now() - interval '1 day' - random() * %(days)s * interval '1 day' AS at
       FROM generate_series(%(first)s::bigint, %(last)s) AS n) AS made
 """
 RESULTS = """
@@ -129,15 +130,15 @@ def empty(stack: Stack) -> None:
 
 
 def add_finished(
-    stack: Stack, first: int, last: int, *, total: int, segments: int = MINUTE
+    stack: Stack, first: int, last: int, *, total: int, segments: int = MINUTE, days: int = A_YEAR
 ) -> None:
-    """Add finished jobs with these numbers, of a year, with results, events and dead letters.
+    """Add finished jobs with these numbers, of that many days, with all that belongs to them.
 
     `total` is how many there will be in the end, `segments` the length of each result.
     """
     if first > last:
         return
-    values = {"first": first, "last": last, "total": total, **_content(segments)}
+    values = {"first": first, "last": last, "total": total, "days": days, **_content(segments)}
     _fill(stack, (JOBS, RESULTS, EVENTS, ERRORS, TURNS), values)
 
 
