@@ -64,7 +64,7 @@ class ErrorFilter:
 
 
 ANY = ErrorFilter()
-COUNT_LIMIT = 10_000  # a page must not take longer the more there are
+COUNT_LIMIT = 1_000  # a page must not take longer the more there are
 
 
 def list_errors(
