@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from domain.errors import Stopped
 from domain.lifecycle import Rank
 from models import TranscriptionJob
-from services import heartbeat, lifecycle, sweeps
+from services import heartbeat, lifecycle, sweeps, transcription
 from services.dead_letter_views import list_errors
 from services.heartbeat import Heartbeat
 from services.jobs import cancel_job, get_job
@@ -329,22 +329,25 @@ def test_a_zombie_that_hears_nothing_ends_and_touches_nothing(services, run_stuc
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it dies
-def test_the_process_ends_also_when_the_database_is_away(services, worker, model, submit):
+def test_the_process_ends_also_when_the_database_stays_away(
+    services, worker, model, submit, monkeypatch
+):
+    monkeypatch.setattr(transcription, "PERSIST_PATIENCE_S", SOON_S)
+    monkeypatch.setattr(transcription, "PERSIST_RETRY_S", SOON_S)
     job_id = submit()
     outage = Outage(by_settings(services, kill_stuck_after_s=SOON_S, lease_s=SOON_S))
     has_ended = threading.Event()
 
-    def act(should_stop):
+    def hear_nothing(should_stop):
         outage.is_on = True
-        has_ended.wait(PATIENCE_S)
+        assert has_ended.wait(PATIENCE_S), "the process was not ended"
         outage.is_on = False
         raise Stopped
 
-    model.act = act
+    model.act = hear_nothing
 
     run_job(with_worker(worker, base=outage.services, end_process=has_ended.set))
 
-    assert has_ended.is_set()
     assert get_job(services, job_id).status == "processing"
 
 
@@ -354,15 +357,17 @@ def test_finished_work_that_waits_for_the_database_is_not_taken_for_stuck(
     """The outage is longer than the lease and the patience with stuck work together."""
     job_id = submit()
     outage = Outage(by_settings(services, kill_stuck_after_s=SOON_S, lease_s=2 * SOON_S))
-    monkeypatch.setattr("services.transcription.PERSIST_RETRY_S", SOON_S)
+    monkeypatch.setattr(transcription, "PERSIST_RETRY_S", SOON_S)
     killed = []
 
     def lose_the_database(should_stop):
         outage.is_on = True
-        ends = threading.Timer(1.0, lambda: setattr(outage, "is_on", False))
-        ends.start()
+
+    def come_back_after_many_tries():
+        outage.is_on = outage.refused < 40
 
     model.act = lose_the_database
+    outage.on_refusal = come_back_after_many_tries
 
     run_job(with_worker(worker, base=outage.services, end_process=lambda: killed.append(job_id)))
 

@@ -401,6 +401,19 @@ def test_what_was_not_saved_when_the_work_ended_is_handed_over_in_order(
     assert heart.take_windows() == []
 
 
+def test_a_window_that_comes_while_others_wait_stands_behind_them(services, submit, claim, beating):
+    submit()
+    outage = Outage(services)
+    outage.is_on = True
+
+    with beating(claim(), by=outage.services) as heart:
+        outage.on_refusal = lambda: heart.keep(window(outage.refused))
+        heart.keep(window(0))
+        await_that(lambda: outage.refused >= 3)
+
+    assert [w.number for w in heart.take_windows()] == [*range(outage.refused + 1)]
+
+
 def test_what_one_job_may_keep_is_bounded(services, submit, claim, monkeypatch):
     monkeypatch.setattr(window_store, "MAX_WINDOWS", 3)
     job_id = submit()

@@ -45,6 +45,7 @@ class Outage:
     def __init__(self, services):
         self.is_on = False
         self.refused = 0
+        self.on_refusal = lambda: None
         self.services = replace(
             services,
             open_session=self._unless_away(services.open_session),
@@ -56,6 +57,7 @@ class Outage:
         def open_if_there():
             if self.is_on:
                 self.refused += 1
+                self.on_refusal()
                 raise DatabaseUnavailable("away")
             with opening() as session:
                 yield session
