@@ -72,7 +72,9 @@ def test_no_route_is_documented_that_does_not_exist():
     text = (DOCS / "api.md").read_text()
 
     known = routes()
-    unknown = set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)`", text, re.MULTILINE)) - known
+    unknown = (
+        set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)`", text, re.MULTILINE)) - known
+    )
 
     assert unknown == set()
 

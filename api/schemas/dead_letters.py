@@ -87,7 +87,9 @@ class ErrorListSchema(Schema):
     """One page of dead letters, newest first."""
 
     errors = fields.List(fields.Nested(ErrorSummarySchema), required=True)
-    total = fields.Integer(required=True, metadata={"description": "On all pages together, counted up to 1000"})
+    total = fields.Integer(
+        required=True, metadata={"description": "On all pages together, counted up to 1000"}
+    )
     next_cursor = fields.String(allow_none=True, required=True)
     has_more = fields.Boolean(required=True)
 

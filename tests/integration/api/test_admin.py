@@ -3,7 +3,6 @@
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from io import BytesIO
-from uuid import UUID
 
 import pytest
 
