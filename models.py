@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from domain.ids import new_id
+
 
 class Base(DeclarativeBase):
     """Base of every table; maps Python types to Postgres types once."""
@@ -39,7 +41,7 @@ class TranscriptionJob(Base):
 
     __tablename__ = "transcription_jobs"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     status: Mapped[str] = mapped_column(server_default="pending")
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
 

@@ -1,7 +1,11 @@
 """What the job core promises, on the whole server with an engine that does as it is told."""
 
+from datetime import timedelta
+from uuid import UUID
+
 import pytest
 
+from domain.retry import RetryPolicy, backoff
 from tests.acceptance.conftest import await_value
 
 MANY_WINDOWS = "fake: rtfx=8"  # the three minutes of `long_speech` take 22 s
@@ -78,6 +82,35 @@ def test_what_is_cancelled_while_no_worker_is_up_never_runs_and_its_file_goes(
     assert core.client.delete(f"/transcribe/{waiting}?purge=true").status_code == 204
     left = {path for path in (core.folder / "uploads").rglob("*") if path.is_file()}
     assert len(files - left) == 1
+
+
+def test_retries_wait_exactly_as_long_as_the_function_says_and_keep_options_over_restarts(
+    core, short_speech
+):
+    job_id = core.submit(
+        short_speech, initial_prompt="fake: fails", language="de", beam_size="3", priority="high"
+    )
+    await_value(lambda: "retry" in core.events(job_id), 60, "the first attempt to fail")
+    core.worker_parent().kill()
+
+    job = core.await_job(job_id, "failed")
+
+    rows = core.query(
+        "SELECT event, attempt, at, detail FROM job_events WHERE job_id = %s ORDER BY id", job_id
+    )
+    assert [event for event, *_ in rows] == [
+        *("submitted", "started", "retry", "started", "retry", "started", "dead_lettered"),
+    ]
+    assert [attempt for _, attempt, *_ in rows[1:]] == [1, 1, 2, 2, 3, 3]
+    policy = RetryPolicy(max_attempts=3, base=timedelta(seconds=0.5))
+    for (_, attempt, failed_at, detail), (_, _, started_at, _) in zip(
+        rows[2:6:2], rows[3:7:2], strict=True
+    ):
+        after = backoff(attempt, UUID(job_id), policy)
+        assert detail["after_s"] == round(after.total_seconds(), 3)
+        assert started_at - failed_at >= after
+    asked = job["options"]
+    assert (asked["language"], asked["beam_size"], job["priority"]) == ("de", 3, "high")
 
 
 @pytest.mark.parametrize("how", ["hangs", "hangs_hard"])
