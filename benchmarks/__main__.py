@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from benchmarks.cancel import cancel
 from benchmarks.cold_start import cold_start
 from benchmarks.core import core
 from benchmarks.errors import BenchmarkFailed
@@ -17,7 +18,7 @@ from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (wer, overhead, latency, listeners, memory, cold_start, core)
+COMMANDS = (wer, overhead, latency, listeners, memory, cold_start, cancel, core)
 
 
 @click.group(context_settings={"show_default": True})

@@ -104,10 +104,14 @@ def set_priority(
     """
     with services.open_statement() as session:
         job, _ = find_job(session, job_id)
+    if job.status == JobStatus.PENDING and job.priority == priority:
+        return get_job(services, job_id)  # it keeps its place, and its client the next turn
+    if job.status != JobStatus.PENDING:
+        raise _conflict(job, "moved")
     turn = next_turn(services, job.client, rank_of(priority, job.attempt))
     with services.open_session() as session:
         if not lifecycle.reprioritise(session, job_id, priority, turn, actor=actor):
-            raise _conflict(find_job(session, job_id)[0], "moved")
+            raise _conflict(find_job(session, job_id)[0], "moved")  # taken meanwhile
     logger.info("job_reprioritised", extra={"job_id": str(job_id), "priority": priority.label})
     publish_or_log(services, job_id, queue_for(priority, job.attempt))
     return get_job(services, job_id)

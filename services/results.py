@@ -1,5 +1,6 @@
 """A transcript as columns, and back."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,7 @@ def result_values(transcript: Transcript) -> dict[str, Any]:
         "duration": transcript.duration_s,
         "word_count": transcript.word_count,
         "confidence": transcript.confidence,
-        "segments": [storable(asdict(segment)) for segment in transcript.segments],
+        "segments": [_finite(storable(asdict(segment))) for segment in transcript.segments],
         "task": transcript.task,
         "model_requested": transcript.model_requested,
         "model_used": transcript.model_used,
@@ -54,4 +55,15 @@ def storable(value: Any) -> Any:
         return {key: storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [storable(item) for item in value]
+    return value
+
+
+def _finite(value: Any) -> Any:
+    """With None for numbers that JSON does not know: one of them must not cost the result."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return value

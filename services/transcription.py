@@ -76,10 +76,14 @@ def run_job(
 
     Returns which, or None when none waits. Safe to call at any time.
     """
-    with services.base.open_statement() as session:
-        claim = lifecycle.claim_next(
-            session, RANK_OF_QUEUE[queue], worker=services.worker, lease=services.base.lease
-        )
+
+    def take() -> Claim | None:
+        with services.base.open_statement() as session:
+            return lifecycle.claim_next(
+                session, RANK_OF_QUEUE[queue], worker=services.worker, lease=services.base.lease
+            )
+
+    claim = _patiently(services, {"queue": queue}, take)
     if claim is None:
         logger.debug("nothing_to_claim", extra={"queue": queue})
         return None
@@ -217,7 +221,7 @@ def _persist(
         with services.base.open_statement() as session:
             return lifecycle.complete(session, claim, transcript, transcribe_s)
 
-    is_mine = _patiently(services, claim, write)
+    is_mine = _patiently(services, _facts(claim), write)
     if not is_mine:
         # Either a cancel came first, or another attempt holds the job now.
         raise Stopped
@@ -243,7 +247,7 @@ def _on_stop(services: WorkerServices, claim: Claim, heart: Heartbeat) -> None:
                 return "job_released"
             return "job_fenced"
 
-    outcome = _patiently(services, claim, write)
+    outcome = _patiently(services, _facts(claim), write)
     logger.info(outcome, extra=_facts(claim))
 
 
@@ -279,7 +283,7 @@ def _on_error(
                 save_progress(session, claim, windows)
             return is_mine
 
-    is_mine = _patiently(services, claim, write)
+    is_mine = _patiently(services, _facts(claim), write)
     if is_mine is None:
         logger.info("job_cancelled", extra=_facts(claim))
         return
@@ -302,17 +306,17 @@ def _on_error(
         services.publish_dead_letter(claim.job_id)
 
 
-def _patiently(services: WorkerServices, claim: Claim, write: Callable[[], T]) -> T:
-    """End an attempt, waiting out a database that is away: the fence keeps it safe."""
-    patience_s = STOPPING_PATIENCE_S if services.is_draining() else PERSIST_PATIENCE_S
-    deadline = time.monotonic() + patience_s
+def _patiently(services: WorkerServices, facts: dict[str, object], act: Callable[[], T]) -> T:
+    """Begin or end an attempt, waiting out a database that is away; the fence keeps it safe."""
+    began_at = time.monotonic()
     while True:
         try:
-            return write()
+            return act()
         except DatabaseUnavailable:
-            if time.monotonic() > deadline:
+            patience_s = STOPPING_PATIENCE_S if services.is_draining() else PERSIST_PATIENCE_S
+            if time.monotonic() - began_at > patience_s:
                 raise
-            logger.warning("attempt_waits_for_database", extra=_facts(claim))
+            logger.warning("attempt_waits_for_database", extra=facts)
             threading.Event().wait(PERSIST_RETRY_S)
 
 

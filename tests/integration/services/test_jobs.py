@@ -17,7 +17,14 @@ from domain.errors import (
 from domain.lifecycle import Priority
 from domain.options import TranscriptionOptions
 from services.job_lists import JobFilter, list_jobs
-from services.jobs import cancel_job, get_job, get_transcript, purge_job, submit_job
+from services.jobs import (
+    cancel_job,
+    get_job,
+    get_transcript,
+    purge_job,
+    set_priority,
+    submit_job,
+)
 from services.recordings import open_audio
 from services.sweeps import dispatch_pending
 from services.transcription import run_job
@@ -204,3 +211,28 @@ def test_a_wait_ends_by_itself(services, submit):
     job = wait_for_change(services, submit(), timeout_s=0.01)
 
     assert job.status == "pending"
+
+
+def test_a_priority_that_a_job_has_already_costs_nothing(services, submit):
+    first, second = submit(), submit()
+
+    job = set_priority(services, first, Priority.NORMAL)
+
+    assert (job.priority, job.queue_position) == ("normal", 1)
+    assert get_job(services, second).queue_position == 2
+
+
+def test_a_running_job_keeps_its_priority(services, worker, model, submit):
+    job_id = submit()
+    refused = []
+
+    def move(should_stop):
+        with pytest.raises(JobStateConflict) as caught:
+            set_priority(services, job_id, Priority.HIGH)
+        refused.append(caught.value.details["status"])
+
+    model.act = move
+    run_job(worker)
+
+    assert refused == ["processing"]
+    assert get_job(services, job_id).priority == "normal"

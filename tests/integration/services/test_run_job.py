@@ -326,3 +326,22 @@ def test_an_error_is_written_down_when_the_database_is_back(
     assert outages == []
     job = get_job(services, job_id)
     assert (job.status, job.error_type) == ("pending", "out_of_memory")
+
+
+def test_a_message_outlives_an_outage_of_the_database(services, worker, model, submit, monkeypatch):
+    monkeypatch.setattr(transcription, "PERSIST_RETRY_S", 0.01)
+    job_id = submit()
+    outages = [1, 2, 3]
+
+    @contextmanager
+    def open_statement():
+        if outages:
+            outages.pop()
+            raise DatabaseUnavailable("away")
+        with services.open_statement() as session:
+            yield session
+
+    run_job(replace(worker, base=replace(services, open_statement=open_statement)))
+
+    assert outages == []
+    assert get_job(services, job_id).status == "completed"

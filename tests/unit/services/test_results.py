@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from domain.transcript import Fallback, Segment, Transcript, Warning_, Word
 from models import TranscriptionResult
@@ -39,3 +40,12 @@ def test_a_character_that_postgres_refuses_does_not_lose_the_result():
 
     assert columns["transcription_text"] == "one two three"
     assert columns["segments"][0]["text"] == " one two"
+
+
+def test_a_number_that_json_does_not_know_does_not_lose_the_result():
+    segment = Segment(id=0, seek=0, start=0.0, end=1.0, text=" one", avg_logprob=float("nan"))
+
+    columns = result_values(replace(make_transcript(), segments=(segment,)))
+
+    assert columns["segments"][0]["avg_logprob"] is None
+    assert columns["segments"][0]["end"] == 1.0
