@@ -290,7 +290,7 @@ def test_what_was_there_survives_the_way_up_down_and_up(alembic, empty_database,
 def test_jobs_that_wait_get_their_place_in_the_queue(alembic, empty_database, jobs_of_0001):
     alembic("upgrade", "head")
 
-    found = query(empty_database, "SELECT id, rank FROM transcription_jobs")
+    found = query(empty_database, "SELECT id::text, rank FROM transcription_jobs")
     waiting = query(
         empty_database,
         "SELECT client, turn, waiting_since = updated_at FROM transcription_jobs"

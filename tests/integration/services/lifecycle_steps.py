@@ -46,10 +46,9 @@ class Client(CoreUnderTest):
     def reprioritise(self, job_id, priority):
         job = self.queue.jobs.get(job_id)
         waits = job is not None and job.status is PENDING
-        if job is not None:  # a refusal costs the client a turn, and nobody else anything
+        if waits and job.priority != priority:  # what it has already costs nothing
             rank = rank_of(priority, job.attempt)
             turn = self.queue.take_turn(job.client, rank)
-        if waits:
             job.priority, job.rank, job.turn = priority, rank, turn
             job.rings = []
             job.events.append("reprioritised")
