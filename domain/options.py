@@ -27,11 +27,13 @@ MODEL_SIZES = (
 MODEL_ALIASES = {"large": "large-v3", "large-v3-turbo": "turbo"}
 
 TASKS = ("transcribe", "translate")
+DECODE_MODES = ("batched", "sequential")
 PRIORITIES = ("high", "normal")
 MAX_INITIAL_PROMPT_CHARS = 10_000  # Whisper reads the last 223 tokens of it
 MAX_BEAM_SIZE = 10
 
 Task = Literal["transcribe", "translate"]
+DecodeMode = Literal["batched", "sequential"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TranscriptionOptions:
     beam_size: int | None = None  # None: greedy
     word_timestamps: bool = False
     allow_downgrade: bool = True
+    decode_mode: DecodeMode = "batched"  # sequential: each window reads the text before it
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -53,7 +56,7 @@ class TranscriptionOptions:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Undo `to_dict`."""
+        """Undo `to_dict`; an option that did not exist then has its default."""
         return cls(**data)
 
 
@@ -82,6 +85,8 @@ def check_options(options: TranscriptionOptions) -> TranscriptionOptions:
     language = canonical_language(options.language) if options.language else None
     if options.task not in TASKS:
         raise _not_allowed("task", options.task, TASKS)
+    if options.decode_mode not in DECODE_MODES:
+        raise _not_allowed("decode_mode", options.decode_mode, DECODE_MODES)
     if model_size.endswith(".en"):
         _check_english_only(model_size, language, options.task)
     if language == "yue" and model_size not in ("large-v3", "turbo"):

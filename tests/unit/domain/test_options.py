@@ -45,6 +45,7 @@ def test_languages_go_by_code_or_by_name(value, code):
         ({"model_size": "turbo", "task": "translate"}, "task"),
         ({"model_size": "base", "language": "yue"}, "language"),
         ({"task": "summarize"}, "task"),
+        ({"decode_mode": "parallel"}, "decode_mode"),
         ({"temperature": 1.5}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"beam_size": 0}, "beam_size"),
@@ -71,6 +72,15 @@ def test_good_options_come_back_with_canonical_names():
 
 
 def test_options_survive_the_way_through_json():
-    options = TranscriptionOptions(model_size="base", temperature=0.0, beam_size=5)
+    options = TranscriptionOptions(
+        model_size="base", temperature=0.0, beam_size=5, decode_mode="sequential"
+    )
 
     assert TranscriptionOptions.from_dict(options.to_dict()) == options
+
+
+def test_options_written_before_decode_mode_existed_are_batched():
+    written = TranscriptionOptions(model_size="base", beam_size=5).to_dict()
+    del written["decode_mode"]
+
+    assert TranscriptionOptions.from_dict(written).decode_mode == "batched"
