@@ -86,6 +86,11 @@ def run(work: Coroutine[Any, Any, int]) -> None:
 @click.option("--word-timestamps", is_flag=True, help="A time for every word (json, verbose_json).")
 @click.option("--no-downgrade", is_flag=True, help="Fail rather than use a smaller model.")
 @click.option(
+    "--decode-mode",
+    type=click.Choice(["batched", "sequential"]),
+    help="All windows at once, or each after the other with its context.",
+)
+@click.option(
     "--format", "transcript_format", type=click.Choice(FORMATS), default="txt", show_default=True
 )
 @click.option("--max-line-width", type=LINE_WIDTH, help="Characters per subtitle line.")

@@ -30,6 +30,7 @@ class TranscribeSettings:
     beam_size: int | None
     word_timestamps: bool
     no_downgrade: bool
+    decode_mode: str | None
     transcript_format: str
     max_line_width: int | None
     max_line_count: int | None
@@ -52,6 +53,7 @@ class TranscribeSettings:
             "beam_size": None if self.beam_size is None else str(self.beam_size),
             "word_timestamps": "true" if self.word_timestamps else None,
             "allow_downgrade": "false" if self.no_downgrade else None,
+            "decode_mode": self.decode_mode,
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -9,6 +9,7 @@ from api.schemas.base import Choice, Language, ModelSize, StrictSchema
 from domain.errors import OptionInvalid
 from domain.languages import LANGUAGES
 from domain.options import (
+    DECODE_MODES,
     MAX_BEAM_SIZE,
     MAX_INITIAL_PROMPT_CHARS,
     MODEL_SIZES,
@@ -53,6 +54,14 @@ class OptionsSchema(StrictSchema):
     word_timestamps = fields.Boolean(metadata={"description": "A time span for every word"})
     allow_downgrade = fields.Boolean(
         metadata={"description": "May a smaller model step in when memory runs out? (true)"}
+    )
+    decode_mode = Choice(
+        "decode_mode",
+        DECODE_MODES,
+        metadata={
+            "description": "`batched` when absent: windows side by side, faster; "
+            "`sequential`: one after the other, each with the text before it as context"
+        },
     )
 
 

@@ -33,7 +33,7 @@ def test_the_whole_file_arrives_in_one_put_with_its_length(toy, client, recordin
 def test_options_become_query_parameters_under_the_names_of_the_api(toy, client, recordings):
     asked = (
         "--model small --language de --task translate --priority high --initial-prompt Müller "
-        "--temperature 0 --beam-size 5 --word-timestamps --no-downgrade"
+        "--temperature 0 --beam-size 5 --word-timestamps --no-downgrade --decode-mode sequential"
     )
 
     client("transcribe", *asked.split(), *recordings("talk.mp3"))
@@ -50,6 +50,7 @@ def test_options_become_query_parameters_under_the_names_of_the_api(toy, client,
         "beam_size": "5",
         "word_timestamps": "true",
         "allow_downgrade": "false",
+        "decode_mode": "sequential",
     }
 
 

@@ -108,7 +108,7 @@ def test_a_retry_goes_on_with_the_same_options_and_windows(services, fail, publi
 
 def test_a_retry_with_other_options_uses_them_from_the_start(services, fail, worker):
     letter = fail(model_size="base", language="de")
-    change = {"model_size": "small", "language": None, "beam_size": 3}
+    change = {"model_size": "small", "language": None, "beam_size": 3, "decode_mode": "sequential"}
 
     shown = retry_error(services, letter.id, Changes(options=change))
     run_job(worker)

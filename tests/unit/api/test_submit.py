@@ -66,6 +66,14 @@ def test_options_may_come_from_both_places(client, jobs):
     assert (call["options"].model_size, call["options"].beam_size) == ("tiny", 3)
 
 
+def test_windows_are_decoded_in_batches_unless_the_job_asks_for_a_sequence(client, jobs):
+    post(client)
+    post(client, decode_mode="Sequential")
+
+    modes = [call["options"].decode_mode for call in jobs.submitted]
+    assert modes == ["batched", "sequential"]
+
+
 def test_an_option_with_two_values_is_refused(client, files_on_disk):
     answer = post(client, query="?language=en", language="de")
 
@@ -89,6 +97,7 @@ def test_an_empty_option_counts_as_not_given(client, jobs):
         ("language", "klingon", "en"),
         ("task", "summarize", "translate"),
         ("priority", "urgent", "high"),
+        ("decode_mode", "parallel", "sequential"),
     ],
 )
 def test_an_unknown_value_is_refused_with_what_is_allowed(
