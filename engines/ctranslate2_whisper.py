@@ -1,0 +1,182 @@
+"""The engine that runs faster-whisper: Whisper in CTranslate2. An extra, installed apart."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ctranslate2
+import torch
+from faster_whisper import WhisperModel
+
+from domain.errors import ConfigurationError
+from domain.options import TranscriptionOptions
+from domain.transcript import Segment, Transcript
+from domain.windows import Window, ignore_window
+from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
+from engines.cpu_share import CpuShare
+from engines.ctranslate2_batches import BatchedPass, plan_windows, windows_of
+from engines.ctranslate2_decoder import Decoder
+from engines.ctranslate2_sequence import SequentialPass
+from engines.mel import log_mel
+from engines.model_facts import weights_mb
+from engines.out_of_memory import guard_memory, reclaim
+from engines.silence import UNDETERMINED, warnings_about
+from engines.weights.catalog import official_weights
+from engines.weights.ctranslate2_model import ensure_ctranslate2
+from engines.weights.ensure import ensure_weights
+from engines.window_trail import WindowTrail
+
+# The spectrogram is torch's. See engines/openai_whisper.py for why a parent computes with one.
+torch.set_num_threads(1)
+
+ENGINE_NAME = "faster_whisper"
+COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+BYTES_PER_WEIGHT = {"cpu": 1, "cuda": 2}
+
+
+class FasterWhisperEngine:
+    """One loaded model.
+
+    A stop is obeyed before every step of the model, and a batch of windows takes one step to
+    encode and one to decode. Kept windows give the transcript of an undisturbed run; what was
+    drawn at a temperature above 0 comes out anew, since CTranslate2 neither tells nor takes
+    the state of its generator.
+    """
+
+    def __init__(self, folder: Path, info: LoadedModel, share: CpuShare) -> None:
+        self.info = info
+        self.model: WhisperModel | None = None
+        self._folder = folder
+        self._share = share
+        self._threads = 0  # of the model that is loaded
+        self._is_closed = False
+        self._load()
+
+    def transcribe(
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        *,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+        on_window: Callable[[Window], None] = ignore_window,
+        resume: Sequence[Window] = (),
+    ) -> Transcript:
+        """As `Engine.transcribe` promises, at temperature 0."""
+        if self._is_closed:
+            raise RuntimeError("this engine was unloaded")
+
+        def run() -> tuple[Decoder, list[Segment]]:
+            decoder = self._start(audio, options, should_stop)
+            return decoder, self._hear(decoder, audio, on_progress, on_window, resume)
+
+        with self._share.busy():
+            decoder, segments = guard_memory(
+                run, model_size=self.info.model_size, device=self.info.device
+            )
+        return Transcript(
+            segments=tuple(segments),
+            language=decoder.language or UNDETERMINED,
+            language_probability=decoder.language_probability,
+            task=options.task,
+            duration_s=len(audio) / SAMPLE_RATE_HZ,
+            model_requested=options.model_size,
+            model_used=self.info.model_size,
+            engine=ENGINE_NAME,
+            device=self.info.device,
+            warnings=warnings_about(audio),
+            timings_s=decoder.timings_s,
+        )
+
+    def _start(
+        self, audio: Samples, options: TranscriptionOptions, should_stop: Callable[[], bool]
+    ) -> Decoder:
+        model = self._load()
+        return Decoder(model, log_mel(audio, model.model.n_mels).numpy(), options, should_stop)
+
+    def _hear(
+        self,
+        decoder: Decoder,
+        audio: Samples,
+        on_progress: Callable[[float], None],
+        on_window: Callable[[Window], None],
+        resume: Sequence[Window],
+    ) -> list[Segment]:
+        decoder.ask()
+        if decoder.options.decode_mode == "sequential":
+            return SequentialPass(decoder, audio, self._trail(resume, on_window)).run(on_progress)
+        with decoder.timed("plan_s"):
+            plan = plan_windows(audio)
+        trail = self._trail(windows_of(plan, resume), on_window)
+        return BatchedPass(decoder, plan, trail).run(on_progress)
+
+    def _trail(self, resume: Sequence[Window], on_window: Callable[[Window], None]) -> WindowTrail:
+        return WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
+
+    def close(self) -> None:
+        """Drop the weights."""
+        self._is_closed = True
+        self.model = None
+
+    def _load(self) -> WhisperModel:
+        """The model with as many threads as it may have now. Their number is fixed at its load."""
+        kind, _, index = self.info.device.partition(":")
+        threads = self._share.threads() if kind == "cpu" else 1
+        if self.model is not None and threads == self._threads:
+            return self.model
+        self.model = None  # first, so that two never lie in memory
+        self.model = WhisperModel(
+            str(self._folder),
+            device=kind,
+            device_index=int(index or 0),
+            compute_type=COMPUTE_TYPES[kind],
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+        self._threads = threads
+        return self.model
+
+
+class FasterWhisperLoader:
+    """Loads official weights from `model_dir`, converted once for CTranslate2."""
+
+    name = ENGINE_NAME
+
+    def __init__(self, model_dir: Path, *, device: str, share: CpuShare) -> None:
+        self._model_dir = model_dir
+        self._device = device
+        self._share = share
+
+    def load(self, model_size: str, device: str) -> FasterWhisperEngine:
+        """A model on `device`. Raises OutOfMemory, ModelUnavailable."""
+        folder = ensure_ctranslate2(model_size, ensure_weights(model_size, self._model_dir))
+        info = LoadedModel(model_size, device, memory_mb=self.estimate_mb(model_size, device))
+        return guard_memory(
+            lambda: FasterWhisperEngine(folder, info, self._share),
+            model_size=model_size,
+            device=device,
+        )
+
+    def unload(self, engine: Engine) -> None:
+        """Drop the weights, even while somebody still refers to the engine."""
+        if isinstance(engine, FasterWhisperEngine):
+            engine.close()
+        reclaim()
+
+    def devices(self) -> list[str]:
+        """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
+        has_gpu = self._device != "cpu" and ctranslate2.get_cuda_device_count() > 0
+        if self._device == "auto":
+            return ["cuda:0", "cpu"] if has_gpu else ["cpu"]
+        if self._device == "cpu":
+            return ["cpu"]
+        if not has_gpu:
+            raise ConfigurationError(f"WHISPER_DEVICE is {self._device}, but no GPU answers")
+        return ["cuda:0" if self._device == "cuda" else self._device, "cpu"]
+
+    def estimate_mb(self, model_size: str, device: str) -> float:
+        """Memory of the weights there, from the published number of parameters."""
+        return weights_mb(model_size, bytes_per_weight=BYTES_PER_WEIGHT[device.partition(":")[0]])
+
+    def is_present(self, model_size: str) -> bool:
+        """Whether the weights lie on this machine."""
+        return (self._model_dir / official_weights(model_size).file_name).is_file()
