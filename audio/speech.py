@@ -42,7 +42,7 @@ class SpeechMap:
 def find_speech(samples: Samples) -> SpeechMap:
     """Find the speech in mono samples at 16 kHz, from -1 to 1, of any length.
 
-    Works in one thread, with the same outcome on every call, and needs some 60 MB of memory
+    Works in one thread, with the same outcome on every call, and needs at most some 70 MB
     however long the recording is. Raises ConfigurationError when the network's weights are
     not installed.
     """

@@ -25,7 +25,7 @@ WIDTH = 128  # features of a frame, and memory of the network
 
 LANE_FRAMES = 1_875  # a minute
 WARM_UP_FRAMES = 250  # 8 s
-LANES_AT_ONCE = 32  # bounds the memory: half an hour of features is 30 MB
+LANES_AT_ONCE = 64  # bounds the memory: an hour of features is 60 MB
 BLOCK_FRAMES = 128  # what is looked at together stays in the cache of one core
 
 Array = NDArray[np.float32]
