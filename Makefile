@@ -12,16 +12,19 @@ MODEL ?=
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev transcribe up test check fmt models lock bench bench-peers chaos clean
+.PHONY: help setup setup-dev faster-whisper transcribe up test check fmt models lock bench bench-peers chaos clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the pinned packages
 	@$(PYTHON) scripts/setup.py
 
 setup-dev: # and what tests need
 	@$(PYTHON) scripts/setup.py --dev
+
+faster-whisper: ## install the second engine, for WHISPER_ENGINE=faster_whisper
+	@$(PYTHON) scripts/setup.py --faster-whisper
 
 transcribe: setup ## print the transcript of FILE=recording.mp3 (a sample without FILE); options of the client in ARGS
 	@$(PY) -m embedded.transcribe "$$FILE" $(ARGS)
@@ -49,6 +52,7 @@ models: setup ## list the weights that are here; MODEL=tiny fetches one
 lock: ## pin all requirements again, with hashes (needs uv)
 	@$(COMPILE) --override requirements-overrides.txt requirements.in -o requirements.txt
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	@$(COMPILE) requirements-faster-whisper.in -o requirements-faster-whisper.txt
 	@$(COMPILE) requirements-bench.in -o requirements-bench.txt
 	@$(COMPILE) deploy/requirements-web.in -c requirements.txt -o deploy/requirements-web.txt
 

@@ -22,6 +22,8 @@ from engines.window_trail import WindowTrail
 BATCH_SIZE = 8
 FRAME_SAMPLES = SAMPLE_RATE_HZ // rules.FRAMES_PER_S
 EARLIEST_CUT = 2000  # frames: where a window may end, for the sake of a better pause
+NOTHING = rules.Piece(0, 0, 0.0, 0.0)
+LONG_PAUSE = 200  # frames: pauses like this are no part of a window that they begin or end
 PAUSE_S = 0.5  # the quietest stretch of this length is the place to cut
 
 
@@ -36,18 +38,33 @@ class PlannedWindow:
 
 def plan_windows(audio: Samples) -> list[PlannedWindow]:
     """Cut the whole recording into windows of at most 30 s, at pauses."""
-    speech = find_speech(audio)
-    content_frames = len(audio) // FRAME_SAMPLES
+
+    def is_quiet(first: int, last: int) -> bool:
+        return is_silent(audio[first * FRAME_SAMPLES : last * FRAME_SAMPLES])
+
+    return cut_at_pauses(find_speech(audio), len(audio) // FRAME_SAMPLES, is_quiet)
+
+
+def cut_at_pauses(
+    speech: SpeechMap, content_frames: int, is_quiet: Callable[[int, int], bool]
+) -> list[PlannedWindow]:
+    """The plan; `is_quiet` tells whether two frames have nothing at all between them."""
+    spans = [(_frame(span.start_s), _frame(span.end_s)) for span in speech.spans]
     plan: list[PlannedWindow] = []
     first = 0
     while first < content_frames:
         last = min(first + rules.WINDOW_FRAMES, content_frames)
-        is_quiet = is_silent(audio[first * FRAME_SAMPLES : last * FRAME_SAMPLES])
-        if not is_quiet and last < content_frames:
-            last = quietest_frame(speech, first + EARLIEST_CUT, last)
-        plan.append(
-            PlannedWindow(first, last, is_heard=not is_quiet and _has_speech(speech, first, last))
-        )
+        there = [(start, end) for start, end in spans if start < last and end > first]
+        quiet = is_quiet(first, last)
+        is_heard = bool(there) and there[0][0] - first < LONG_PAUSE and not quiet
+        if is_heard:
+            if last < content_frames:
+                last = quietest_frame(speech, first + EARLIEST_CUT, last)
+            ends = max(min(end, last) for start, end in there if start < last)
+            last = ends if last - ends >= LONG_PAUSE else last
+        elif there and not quiet:
+            last = there[0][0]
+        plan.append(PlannedWindow(first, last, is_heard))
         first = last
     return plan
 
@@ -62,9 +79,19 @@ def quietest_frame(speech: SpeechMap, first: int, last: int) -> int:
     return first + round(middle_s * per_s)
 
 
-def _has_speech(speech: SpeechMap, first: int, last: int) -> bool:
-    start_s, end_s = first / rules.FRAMES_PER_S, last / rules.FRAMES_PER_S
-    return any(span.start_s < end_s and span.end_s > start_s for span in speech.spans)
+def _frame(seconds: float) -> int:
+    return round(seconds * rules.FRAMES_PER_S)
+
+
+def all_pieces(tokens: Sequence[int], stamps_from: int, frames: int) -> list[rules.Piece]:
+    """As `window_rules.cut_window` cuts, and what it leaves to a next window: none hears it."""
+    pieces = list(rules.cut_window(tokens, stamps_from, frames).pieces)
+    rest = pieces[-1].last
+    if rest < len(tokens):
+        end_s = frames / rules.FRAMES_PER_S
+        start_s = min((tokens[rest] - stamps_from) * rules.STAMP_S, end_s)
+        pieces.append(rules.Piece(rest, len(tokens), start_s, end_s))
+    return pieces
 
 
 def windows_of(plan: Sequence[PlannedWindow], resume: Sequence[Window]) -> list[Window]:
@@ -135,17 +162,11 @@ class BatchedPass:
 
     def _draft(self, span: tuple[int, int], decoded: Decoded) -> list[Draft]:
         first, last = span
-        stamps_from = self._decoder.tokenizer.timestamp_begin
         if decoded.has_no_speech:
-            nothing = rules.Piece(0, 0, 0.0, 0.0)  # word times want a segment in every window
-            return self._decoder.drafts(first, decoded, [nothing])
-        pieces = list(rules.cut_window(decoded.tokens, stamps_from, last - first).pieces)
-        rest = pieces[-1].last
-        if rest < len(decoded.tokens):
-            # No later window hears what follows the last closed segment.
-            begin_s = (decoded.tokens[rest] - stamps_from) * rules.STAMP_S
-            end_s = (last - first) / rules.FRAMES_PER_S
-            pieces.append(rules.Piece(rest, len(decoded.tokens), min(begin_s, end_s), end_s))
+            pieces = [NOTHING]  # word times want a segment in every window
+        else:
+            stamps_from = self._decoder.tokenizer.timestamp_begin
+            pieces = all_pieces(decoded.tokens, stamps_from, last - first)
         return self._decoder.drafts(first, decoded, pieces)
 
     def _carried(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The engine that runs faster-whisper: Whisper in CTranslate2. An extra, installed apart."""
 
+import ctypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ torch.set_num_threads(1)
 
 ENGINE_NAME = "faster_whisper"
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+CUBLAS = "libcublas.so.12"  # CTranslate2 brings CUDA 12 along, but not this
 BYTES_PER_WEIGHT = {"cpu": 1, "cuda": 2}
 
 
@@ -147,7 +149,9 @@ class FasterWhisperLoader:
         self._share = share
 
     def load(self, model_size: str, device: str) -> FasterWhisperEngine:
-        """A model on `device`. Raises OutOfMemory, ModelUnavailable."""
+        """A model on `device`. Raises OutOfMemory, ModelUnavailable, ConfigurationError."""
+        if device.startswith("cuda"):
+            _require_cublas()
         folder = ensure_ctranslate2(model_size, ensure_weights(model_size, self._model_dir))
         info = LoadedModel(model_size, device, memory_mb=self.estimate_mb(model_size, device))
         return guard_memory(
@@ -180,3 +184,14 @@ class FasterWhisperLoader:
     def is_present(self, model_size: str) -> bool:
         """Whether the weights lie on this machine."""
         return (self._model_dir / official_weights(model_size).file_name).is_file()
+
+
+def _require_cublas() -> None:
+    """Say at the load what CTranslate2 would only say in the middle of the first job."""
+    try:
+        ctypes.CDLL(CUBLAS)
+    except OSError as error:
+        raise ConfigurationError(
+            f"faster_whisper needs {CUBLAS} on a GPU: install nvidia-cublas-cu12 and add its "
+            "folder to LD_LIBRARY_PATH, or set WHISPER_DEVICE=cpu"
+        ) from error

@@ -1,7 +1,8 @@
 """Make .venv with the pinned packages. Standard library only: it runs before there is anything.
 
-    python3 scripts/setup.py          what the server needs
-    python3 scripts/setup.py --dev    and what its tests need
+    python3 scripts/setup.py                     what the server needs
+    python3 scripts/setup.py --faster-whisper    and the second engine
+    python3 scripts/setup.py --dev               and all that the tests need
 
 A second run does nothing unless a requirements file, Python or the folder changed. The syntax
 is one that old Pythons read, so that they can say they are too old.
@@ -28,7 +29,10 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "scriptorium-setup.json"
 SERVER_FILES = ("requirements.txt", "requirements-torch.txt")
-DEVELOPMENT_FILES = ("requirements.txt", "requirements-dev.txt")
+EXTRAS = {  # each is installed after the server, from one file
+    "faster_whisper": ("requirements-faster-whisper.txt", "the engine faster_whisper"),
+    "development": ("requirements-dev.txt", "the tools for tests and checks"),
+}
 
 
 class SetupFailed(Exception):
@@ -40,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     if sys.version_info < OLDEST_PYTHON:
         return hand_to_newer_python(arguments)
     wanted = {"server": fingerprint(SERVER_FILES)}
-    if "--dev" in arguments:
-        wanted["development"] = fingerprint(DEVELOPMENT_FILES)
+    for part in extras_wanted(arguments):
+        wanted[part] = fingerprint(("requirements.txt", EXTRAS[part][0]))
     try:
         with one_at_a_time():
             set_up(wanted)
@@ -49,6 +53,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def extras_wanted(arguments: Sequence[str]) -> list[str]:
+    """Which extras to bring up to date. The engine stays in step once it is there."""
+    if "--dev" in arguments:
+        return list(EXTRAS)
+    is_asked_for = "--faster-whisper" in arguments or "faster_whisper" in read_stamp()
+    return ["faster_whisper"] if is_asked_for else []
 
 
 def set_up(wanted: dict[str, str]) -> None:
@@ -63,8 +75,9 @@ def set_up(wanted: dict[str, str]) -> None:
     missing = [part for part, print_ in wanted.items() if done.get(part) != print_]
     if "server" in missing:
         install_server()
-    if "development" in missing:
-        install_development()
+    for part in EXTRAS:
+        if part in missing:
+            install_extra(part)
     if missing:
         STAMP.write_text(json.dumps({**done, **wanted, **here}, indent=2) + "\n")
 
@@ -158,11 +171,11 @@ def install_server() -> None:
         pip_install(*quiet, "--no-warn-conflicts", "-r", str(ROOT / "requirements-torch.txt"))
 
 
-def install_development() -> None:
-    """Install what tests and checks need. Raises SetupFailed."""
-    locked = ROOT / "requirements-dev.txt"
-    with step("installing the tools for tests and checks"):
-        pip_install("-qq", "--no-deps", "--require-hashes", "-r", str(locked))
+def install_extra(part: str) -> None:
+    """Install one of `EXTRAS`. Raises SetupFailed."""
+    name, what = EXTRAS[part]
+    with step(f"installing {what}"):
+        pip_install("-qq", "--no-deps", "--require-hashes", "-r", str(ROOT / name))
 
 
 def pip_install(*arguments: str) -> None:

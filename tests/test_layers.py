@@ -34,7 +34,7 @@ FORBIDDEN = {  # downward, and refused all the same
 }
 WEB = {"app", "api", "console", "realtime"}
 ROOMS = {
-    **{name: {"engines"} for name in ("torch", "whisper", "ctranslate2")},
+    **{name: {"engines"} for name in ("torch", "whisper", "ctranslate2", "faster_whisper")},
     **dict.fromkeys(("flask", "flask_smorest", "marshmallow"), WEB),
     "celery": {"celery_app", "tasks", "worker"},
     "sqlalchemy": {"models", "database", "services", "migrations"},

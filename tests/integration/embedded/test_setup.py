@@ -9,7 +9,12 @@ import pytest
 
 from embedded.process import ROOT
 
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-torch.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-faster-whisper.txt",
+    "requirements-torch.txt",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,17 @@ def test_tools_for_tests_are_installed_when_asked_for(checkout):
     finished = set_up(checkout, "--dev")
 
     assert finished.returncode == 0, finished.stderr
-    assert "development" in stamp(checkout)
+    assert {"development", "faster_whisper"} <= stamp(checkout).keys()
+
+
+def test_the_second_engine_is_kept_in_step_by_every_later_set_up(checkout):
+    set_up(checkout, "--faster-whisper")
+    (checkout / "requirements-faster-whisper.txt").write_text("# a newer one\n")
+
+    finished = set_up(checkout)
+
+    assert finished.returncode == 0, finished.stderr
+    assert "installing the engine faster_whisper" in finished.stdout
 
 
 def test_changed_requirements_are_installed_without_a_new_environment(checkout):
