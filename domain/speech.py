@@ -1,5 +1,6 @@
 """Stretches of a recording in which somebody speaks."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,16 @@ def subtract_spans(spans: Sequence[Span], taken: Sequence[Span]) -> tuple[Span, 
         if start_s < span.end_s:
             left.append(Span(start_s, span.end_s))
     return tuple(left)
+
+
+def overlap_s(span: Span, spans: Sequence[Span]) -> float:
+    """Seconds of `span` that are in `spans`, which are merged."""
+    total = 0.0
+    for i in range(bisect_right(spans, span.start_s, key=lambda other: other.end_s), len(spans)):
+        if spans[i].start_s >= span.end_s:
+            break
+        total += min(span.end_s, spans[i].end_s) - max(span.start_s, spans[i].start_s)
+    return total
 
 
 def total_s(spans: Iterable[Span]) -> float:

@@ -53,6 +53,36 @@ class Warning_:  # noqa: N801 - `Warning` is a builtin exception
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Speech without text. Times in seconds from the start of the recording."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Text that bears the signs of not having been spoken, or of speech passed over."""
+
+    kind: str  # repetition_loop, hallucination, dropped_speech
+    reason: str  # the sign; see domain/coverage.py
+    start_s: float
+    end_s: float
+    segment_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the speech that was found has text, and which text is suspect."""
+
+    speech_s: float  # of speech in the recording
+    transcribed_s: float  # of that, under a segment with text
+    share: float | None  # the one over the other; None without speech
+    gaps: tuple[Gap, ...] = ()
+    suspicions: tuple[Suspicion, ...] = ()
+
+
+@dataclass(frozen=True)
 class Transcript:
     """The outcome of one attempt."""
 
@@ -68,6 +98,7 @@ class Transcript:
     fallbacks: tuple[Fallback, ...] = ()
     warnings: tuple[Warning_, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
+    coverage: Coverage | None = None  # None: nobody looked for speech
 
     @property
     def text(self) -> str:
@@ -102,6 +133,20 @@ def segments_from_dicts(items: Sequence[dict[str, Any]]) -> tuple[Segment, ...]:
             }
         )
         for item in items
+    )
+
+
+def coverage_from_dict(item: dict[str, Any]) -> Coverage:
+    """Undo `asdict` of a coverage, as it comes back from JSON."""
+    return Coverage(
+        **{
+            **item,
+            "gaps": tuple(Gap(**gap) for gap in item["gaps"]),
+            "suspicions": tuple(
+                Suspicion(**{**suspicion, "segment_ids": tuple(suspicion["segment_ids"])})
+                for suspicion in item["suspicions"]
+            ),
+        }
     )
 
 
