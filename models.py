@@ -161,6 +161,8 @@ class TranscriptionResult(Base):
     fallbacks: Mapped[list[dict[str, Any]]]  # rungs of the out-of-memory ladder
     warnings: Mapped[list[dict[str, Any]]]
     timings: Mapped[dict[str, Any]]  # seconds per stage
+    # domain.transcript.Coverage; NULL where nobody looked for speech
+    coverage: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     transcribe_s: Mapped[float] = mapped_column(Float)  # for estimates of the time left
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -12,6 +12,7 @@ from api.current import current_services
 from api.filenames import attachment, safe_audio_type
 from api.schemas.base import NoQuerySchema
 from api.schemas.jobs import ResultQuerySchema
+from api.schemas.transcripts import TranscriptSchema, VerboseTranscriptSchema
 from api.transcriptions import parse_job_id
 from domain.errors import OptionInvalid
 from formats.registry import FORMATS, render
@@ -32,7 +33,7 @@ class Result(MethodView):
     """The transcript of one job."""
 
     @blp.arguments(ResultQuerySchema, location="query")
-    @blp.response(200, {"type": "object"}, description="json, verbose_json")
+    @blp.response(200, {"oneOf": [TranscriptSchema, VerboseTranscriptSchema]})
     @blp.alt_response(200, schema=TEXT, content_type="text/plain", success=True)
     @blp.alt_response(200, schema=TEXT, content_type="application/x-subrip", success=True)
     @blp.alt_response(200, schema=TEXT, content_type="text/vtt", success=True)

@@ -40,13 +40,17 @@ def render_json(transcript: Transcript) -> str:
             "fallbacks": [asdict(fallback) for fallback in transcript.fallbacks],
             "warnings": [asdict(warning) for warning in transcript.warnings],
             "timings_s": transcript.timings_s,
+            "coverage": _coverage(transcript),
             "segments": [_segment(segment) for segment in transcript.segments],
         }
     )
 
 
 def render_verbose_json(transcript: Transcript) -> str:
-    """OpenAI's `verbose_json`: the language by its English name, words beside the segments."""
+    """OpenAI's `verbose_json`: the language by its English name, words beside the segments.
+
+    `coverage` is ours; OpenAI's client keeps what it does not know.
+    """
     body: dict[str, Any] = {
         "task": transcript.task,
         "language": LANGUAGES.get(transcript.language, transcript.language),
@@ -57,6 +61,7 @@ def render_verbose_json(transcript: Transcript) -> str:
             for segment in transcript.segments
         ],
         "usage": {"type": "duration", "seconds": math.ceil(transcript.duration_s)},
+        "coverage": _coverage(transcript),
     }
     if any(segment.words is not None for segment in transcript.segments):
         body["words"] = [
@@ -65,6 +70,10 @@ def render_verbose_json(transcript: Transcript) -> str:
             for word in segment.words or ()
         ]
     return _dump(body)
+
+
+def _coverage(transcript: Transcript) -> dict[str, Any] | None:
+    return asdict(transcript.coverage) if transcript.coverage else None
 
 
 def _segment(segment: Segment) -> dict[str, Any]:

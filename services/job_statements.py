@@ -40,7 +40,7 @@ CREATED = (
 RESULT = (
     *("transcription_text", "language", "language_probability", "duration", "word_count"),
     *("confidence", "segments", "task", "model_requested", "model_used", "engine", "device"),
-    *("fallbacks", "warnings", "timings", "transcribe_s"),
+    *("fallbacks", "warnings", "timings", "coverage", "transcribe_s"),
 )
 CLAIMED = (
     *("attempt", "lease_token", "max_attempts", "file_path", "duration_s", "options"),

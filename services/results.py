@@ -4,7 +4,13 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from domain.transcript import Fallback, Transcript, Warning_, segments_from_dicts
+from domain.transcript import (
+    Fallback,
+    Transcript,
+    Warning_,
+    coverage_from_dict,
+    segments_from_dicts,
+)
 from models import TranscriptionResult
 
 
@@ -26,6 +32,7 @@ def result_values(transcript: Transcript) -> dict[str, Any]:
         "fallbacks": [asdict(fallback) for fallback in transcript.fallbacks],
         "warnings": [asdict(warning) for warning in transcript.warnings],
         "timings": dict(transcript.timings_s),
+        "coverage": asdict(transcript.coverage) if transcript.coverage else None,
     }
 
 
@@ -44,6 +51,7 @@ def transcript_of(row: TranscriptionResult) -> Transcript:
         fallbacks=tuple(Fallback(**item) for item in row.fallbacks),
         warnings=tuple(Warning_(**item) for item in row.warnings),
         timings_s=dict(row.timings),
+        coverage=coverage_from_dict(row.coverage) if row.coverage else None,
     )
 
 

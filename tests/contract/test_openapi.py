@@ -1,5 +1,6 @@
 """The published specification: complete, consistent, and true to the routes."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +11,13 @@ from api.errors import STATUS_OF_CODE
 from app import create_app
 from config import load_settings
 from domain.options import MODEL_SIZES, TranscriptionOptions
-from formats.registry import FORMATS
+from domain.transcript import Coverage, Fallback, Gap, Segment, Suspicion, Warning_, Word
+from formats.registry import FORMATS, render
 from services.dead_letter_views import ErrorFilter, ErrorPage, ErrorView
 from services.job_lists import JobFilter, JobPage
 from services.storage_report import AuditView, FindingView, StorageReport
 from services.views import JobView
+from tests.unit.formats.transcripts import make_transcript
 
 METHODS = ("get", "post", "put", "patch", "delete")
 PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -120,6 +123,40 @@ def test_every_failure_has_the_one_shape(spec):
         "details",
         "request_id",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"), [("json", "Transcript"), ("verbose_json", "VerboseTranscript")]
+)
+def test_transcripts_have_the_fields_that_are_documented(spec, name, schema):
+    word = Word(" Hello.", 0.0, 1.0, 0.9)
+    segment = Segment(id=0, seek=0, start=0.0, end=1.0, text=" Hello.", words=(word,))
+    suspicion = Suspicion("hallucination", "no_speech_found", 0.0, 1.0, (0,))
+    transcript = make_transcript(
+        segment,
+        coverage=Coverage(5.0, 1.0, 0.2, (Gap(1.0, 5.0),), (suspicion,)),
+        fallbacks=(Fallback("cpu", "load", "base", "base", "no room"),),
+        warnings=(Warning_("suspected_hallucination", "some text"),),
+    )
+
+    body = json.loads(render(transcript, name))
+
+    check_fields(spec, {"$ref": f"#/components/schemas/{schema}"}, body)
+
+
+def check_fields(spec, schema, value):
+    """What is there is documented, and what is documented as required is there."""
+    schema = resolve(spec, schema)
+    if "anyOf" in schema:
+        schema = resolve(spec, schema["anyOf"][0])
+    if isinstance(value, list):
+        for item in value:
+            check_fields(spec, schema["items"], item)
+    elif "properties" in schema:
+        assert set(schema["required"]) <= set(value) <= set(schema["properties"])
+        for name, item in value.items():
+            if item is not None:
+                check_fields(spec, schema["properties"][name], item)
 
 
 def test_failures_are_documented_under_the_status_of_their_code(spec):

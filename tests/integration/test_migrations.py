@@ -19,7 +19,7 @@ from embedded.process import ROOT
 from tests.conftest import fresh_database, run_alembic
 
 PATIENCE_S = 60.0
-HEAD = "0003"
+HEAD = "0004"
 TABLES_OF_0001 = ("transcription_jobs", "transcription_results", "error_logs", "job_events")
 INSERT_JOB = (
     "INSERT INTO transcription_jobs (id, model_size, options, file_path, size_bytes, sha256)"
@@ -299,3 +299,46 @@ def test_jobs_that_wait_get_their_place_in_the_queue(alembic, empty_database, jo
 
     assert dict(found) == jobs_of_0001
     assert waiting == [("", 0.0, True)] * 4
+
+
+RESULT = """
+    INSERT INTO transcription_jobs (id, status, model_size, options, file_path, size_bytes, sha256)
+    VALUES ('00000000-0000-0000-0000-000000000001', 'completed', 'base', '{}', 'key', 1, 'sum');
+    INSERT INTO transcription_results
+        (job_id, attempt, lease_token, transcription_text, language, duration, word_count,
+         segments, task, model_requested, model_used, engine, device, fallbacks, warnings,
+         timings, transcribe_s)
+    VALUES ('00000000-0000-0000-0000-000000000001', 1, 1, 'Hello', 'en', 1, 1,
+        '[]', 'transcribe', 'base', 'base', 'fake', 'cpu', '[]', '[]', '{}', 1)
+"""
+
+
+def test_a_result_from_before_coverage_stays_and_has_none(alembic, empty_database):
+    alembic("upgrade", "0003")
+    query(empty_database, RESULT)
+    columns = {"transcription_results": columns_of(empty_database, "transcription_results")}
+    before = rows_of(empty_database, columns)
+
+    found, coverage = [], []
+    for direction in (("upgrade", "head"), ("downgrade", "0003"), ("upgrade", "head")):
+        alembic(*direction)
+        found.append(rows_of(empty_database, columns))
+        if direction[0] == "upgrade":
+            coverage += query(empty_database, "SELECT coverage FROM transcription_results")
+
+    assert found == [before] * 3
+    assert coverage == [(None,), (None,)]
+
+
+def test_coverage_waits_for_a_reader_of_results_only_briefly(
+    alembic, start_alembic, empty_database
+):
+    alembic("upgrade", "0003")
+
+    with transaction(empty_database, "SELECT count(*) FROM transcription_results"):
+        complaint = said(upgrade := start_alembic("upgrade", "head"))
+
+    assert upgrade.returncode != 0
+    assert "lock timeout" in complaint
+    alembic("upgrade", "head")
+    assert version_of(empty_database) == HEAD

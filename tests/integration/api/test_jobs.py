@@ -6,11 +6,14 @@ from io import BytesIO
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from api.errors import STATUS_OF_CODE
 from app import create_app
 from audio.ffmpeg import find_ffmpeg
 from audio.probe import probe
+from domain.transcript import Coverage, Gap, Suspicion
+from models import TranscriptionResult
 from services.transcription import run_job
 from tests.recordings import BAD_KINDS, make_recording
 
@@ -44,6 +47,42 @@ def test_a_recording_goes_in_and_a_transcript_comes_out(client, worker, publishe
     assert done["model_used"] == "base"
     assert client.get(f"/transcribe/{job_id}/result?format=txt").text.strip() == "Hello there."
     assert client.get(f"/transcribe/{job_id}/audio").data == b"recording"
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json"])
+def test_a_result_says_what_of_the_speech_it_covers(client, worker, model, name):
+    suspicion = Suspicion("repetition_loop", "repeated_text", 0.0, 0.5, (0,))
+    model.coverage = Coverage(1.0, 0.5, 0.5, (Gap(0.5, 1.0),), (suspicion,))
+    job_id = submit(client)
+
+    run_job(worker)
+
+    assert client.get(f"/transcribe/{job_id}/result?format={name}").json["coverage"] == {
+        "speech_s": 1.0,
+        "transcribed_s": 0.5,
+        "share": 0.5,
+        "gaps": [{"start_s": 0.5, "end_s": 1.0}],
+        "suspicions": [
+            {
+                "kind": "repetition_loop",
+                "reason": "repeated_text",
+                "start_s": 0.0,
+                "end_s": 0.5,
+                "segment_ids": [0],
+            }
+        ],
+    }
+
+
+def test_a_result_without_a_measured_coverage_says_null(client, worker, services):
+    job_id = submit(client)
+
+    run_job(worker)
+
+    assert client.get(f"/transcribe/{job_id}/result").json["coverage"] is None
+    with services.open_session() as session:
+        query = select(TranscriptionResult.coverage.is_(None))
+        assert session.scalars(query).one() is True
 
 
 def test_the_request_id_stays_with_the_job(client):

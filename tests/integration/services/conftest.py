@@ -98,6 +98,7 @@ class FakeModel:
         self.windows = 0  # kept before it acts
         self.resumed = ()
         self.act = lambda should_stop: None
+        self.coverage = None
 
     model_size = "base"
     device = "cpu"
@@ -125,6 +126,7 @@ class FakeModel:
             model_used=options.model_size,
             engine="fake",
             device="cpu",
+            coverage=self.coverage,
         )
 
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import OptionInvalid
-from domain.transcript import Fallback, Transcript, Warning_, Word
+from domain.transcript import (
+    Coverage,
+    Fallback,
+    Gap,
+    Suspicion,
+    Transcript,
+    Warning_,
+    Word,
+)
 from formats.registry import FORMATS, render
 from formats.subtitles import timestamp
 from tests.unit.formats.transcripts import evenly, make_segment, make_transcript
@@ -93,11 +101,35 @@ def test_json_writes_null_for_a_number_that_is_none():
     assert body["segments"][0]["avg_logprob"] is None
 
 
+@pytest.mark.parametrize("name", ["json", "verbose_json"])
+def test_json_says_what_of_the_speech_is_covered(transcript: Transcript, name: str):
+    suspicion = Suspicion("repetition_loop", "repeated_text", 0.0, 6.0, (0, 1, 2))
+    coverage = Coverage(9.0, 6.0, 0.6667, (Gap(6.0, 9.0),), (suspicion,))
+
+    body = json.loads(render(replace(transcript, coverage=coverage), name))
+
+    assert body["coverage"] == {
+        "speech_s": 9.0,
+        "transcribed_s": 6.0,
+        "share": 0.6667,
+        "gaps": [{"start_s": 6.0, "end_s": 9.0}],
+        "suspicions": [
+            {
+                "kind": "repetition_loop",
+                "reason": "repeated_text",
+                "start_s": 0.0,
+                "end_s": 6.0,
+                "segment_ids": [0, 1, 2],
+            }
+        ],
+    }
+
+
 def test_json_keeps_letters_as_they_are():
     assert "日本語" in render(make_transcript(make_segment("日本語", 0, 1)), "json")
 
 
-def test_verbose_json_has_the_fields_of_openai_and_no_others():
+def test_verbose_json_has_the_fields_of_openai_and_the_coverage():
     words = (Word(" one", 0.0, 0.5, 0.9), Word(" two", 0.5, 1.0, 0.8))
     body = json.loads(
         render(make_transcript(make_segment(" one two", 0.0, 1.2, *words)), "verbose_json")
@@ -127,6 +159,7 @@ def test_verbose_json_has_the_fields_of_openai_and_no_others():
             {"word": "two", "start": 0.5, "end": 1.0},
         ],
         "usage": {"type": "duration", "seconds": 2},
+        "coverage": None,
     }
 
 

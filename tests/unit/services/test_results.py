@@ -1,7 +1,16 @@
 import json
 from dataclasses import replace
 
-from domain.transcript import Fallback, Segment, Transcript, Warning_, Word
+from domain.transcript import (
+    Coverage,
+    Fallback,
+    Gap,
+    Segment,
+    Suspicion,
+    Transcript,
+    Warning_,
+    Word,
+)
 from models import TranscriptionResult
 from services.results import result_values, transcript_of
 
@@ -24,6 +33,13 @@ def make_transcript(text=" one two"):
         fallbacks=(Fallback("smaller_model", "load", "small", "base", "no room"),),
         warnings=(Warning_("audio_damaged", "half of it is gone"),),
         timings_s={"transcribe_s": 1.5},
+        coverage=Coverage(
+            speech_s=2.0,
+            transcribed_s=1.0,
+            share=0.5,
+            gaps=(Gap(1.0, 2.0),),
+            suspicions=(Suspicion("hallucination", "no_speech_found", 0.0, 1.0, (0,)),),
+        ),
     )
 
 
@@ -33,6 +49,16 @@ def test_a_transcript_comes_back_from_the_database_as_it_was():
     columns = json.loads(json.dumps(result_values(transcript)))
 
     assert transcript_of(TranscriptionResult(**columns)) == transcript
+
+
+def test_a_result_from_before_coverage_was_measured_is_still_read():
+    columns = result_values(make_transcript())
+    del columns["coverage"]
+
+    transcript = transcript_of(TranscriptionResult(**columns))
+
+    assert transcript.coverage is None
+    assert transcript.text == "one two three"
 
 
 def test_a_character_that_postgres_refuses_does_not_lose_the_result():
