@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 import whisper
 
+from audio.speech import find_speech
+from domain.coverage import report_coverage, warnings_of
 from domain.errors import ConfigurationError, Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
@@ -79,18 +81,24 @@ class OpenAIWhisperEngine:
     def _transcript(
         self, audio: Samples, options: TranscriptionOptions, heard: Heard
     ) -> Transcript:
+        duration_s = len(audio) / SAMPLE_RATE_HZ
+        # Afterwards, and for the report alone: the text stays that of openai-whisper.
+        started = time.perf_counter()
+        coverage = report_coverage(find_speech(audio).spans, heard.segments, duration_s)
+        coverage_s = time.perf_counter() - started
         return Transcript(
             segments=tuple(heard.segments),
             language=heard.language or UNDETERMINED,
             language_probability=heard.language_probability,
             task=options.task,
-            duration_s=len(audio) / SAMPLE_RATE_HZ,
+            duration_s=duration_s,
             model_requested=options.model_size,
             model_used=self.info.model_size,
             engine=ENGINE_NAME,
             device=self.info.device,
-            warnings=warnings_about(audio),
-            timings_s=heard.timings_s,
+            warnings=(*warnings_about(audio), *warnings_of(coverage)),
+            timings_s={**heard.timings_s, "coverage_s": coverage_s},
+            coverage=coverage,
         )
 
 
