@@ -14,8 +14,9 @@ from domain.transcript import Segment, Transcript
 from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
 from engines.cpu_share import CpuShare
-from engines.ctranslate2_batches import BatchedPass, plan_windows, windows_of
+from engines.ctranslate2_batches import BatchedPass
 from engines.ctranslate2_decoder import Decoder
+from engines.ctranslate2_plan import plan_windows, windows_of
 from engines.ctranslate2_sequence import SequentialPass
 from engines.mel import log_mel
 from engines.model_facts import weights_mb
@@ -32,6 +33,10 @@ torch.set_num_threads(1)
 ENGINE_NAME = "faster_whisper"
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 CUBLAS = "libcublas.so.12"  # CTranslate2 brings CUDA 12 along, but not this
+BATCH_SIZE = 8
+# On a CPU a batch saves little, and of a larger model it takes longer than a job may be silent
+# (STALL_AFTER_S) or a stop may wait.
+FAST_MB = 100.0
 BYTES_PER_WEIGHT = {"cpu": 1, "cuda": 2}
 
 
@@ -51,6 +56,8 @@ class FasterWhisperEngine:
         self._share = share
         self._threads = 0  # of the model that is loaded
         self._is_closed = False
+        is_slow = info.device == "cpu" and weights_mb(info.model_size, bytes_per_weight=1) > FAST_MB
+        self._batch_size = 1 if is_slow else BATCH_SIZE
         self._load()
 
     def transcribe(
@@ -109,7 +116,7 @@ class FasterWhisperEngine:
         with decoder.timed("plan_s"):
             plan = plan_windows(audio)
         trail = self._trail(windows_of(plan, resume), on_window)
-        return BatchedPass(decoder, plan, trail).run(on_progress)
+        return BatchedPass(decoder, plan, trail, batch_size=self._batch_size).run(on_progress)
 
     def _trail(self, resume: Sequence[Window], on_window: Callable[[Window], None]) -> WindowTrail:
         return WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
