@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.speech import FRAME_S, SpeechMap, find_speech
+from audio.speech import FRAME_S, SpeechMap
 from domain.windows import Window
 from engines import window_rules as rules
 from engines.base import SAMPLE_RATE_HZ, Samples
@@ -37,13 +37,13 @@ class PlannedWindow:
         return sum(max(0, end - max(start, frame)) for start, end in self.speech)
 
 
-def plan_windows(audio: Samples) -> list[PlannedWindow]:
+def plan_windows(audio: Samples, speech: SpeechMap) -> list[PlannedWindow]:
     """Cut the whole recording into windows of at most 30 s, at pauses."""
 
     def is_quiet(first: int, last: int) -> bool:
         return is_silent(audio[first * FRAME_SAMPLES : last * FRAME_SAMPLES])
 
-    return cut_at_pauses(find_speech(audio), len(audio) // FRAME_SAMPLES, is_quiet)
+    return cut_at_pauses(speech, len(audio) // FRAME_SAMPLES, is_quiet)
 
 
 def cut_at_pauses(

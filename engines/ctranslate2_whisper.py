@@ -8,11 +8,13 @@ import ctranslate2
 import torch
 from faster_whisper import WhisperModel
 
+from audio.speech import SpeechMap, find_speech
+from domain.coverage import report_coverage, warnings_of
 from domain.errors import ConfigurationError
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript
 from domain.windows import Window, ignore_window
-from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
+from engines.base import Engine, LoadedModel, Samples
 from engines.cpu_share import CpuShare
 from engines.ctranslate2_batches import BatchedPass
 from engines.ctranslate2_decoder import Decoder
@@ -74,49 +76,62 @@ class FasterWhisperEngine:
         if self._is_closed:
             raise RuntimeError("this engine was unloaded")
 
-        def run() -> tuple[Decoder, list[Segment]]:
+        def run() -> tuple[Decoder, SpeechMap, list[Segment]]:
             decoder = self._start(audio, options, should_stop)
-            return decoder, self._hear(decoder, audio, on_progress, on_window, resume)
+            with decoder.timed("speech_s"):
+                speech = find_speech(audio)
+            hear = self._sequential if options.decode_mode == "sequential" else self._batched
+            return decoder, speech, hear(decoder, audio, speech, on_window, resume).run(on_progress)
 
         with self._share.busy():
-            decoder, segments = guard_memory(
+            decoder, speech, segments = guard_memory(
                 run, model_size=self.info.model_size, device=self.info.device
             )
+        coverage = report_coverage(speech.spans, segments, speech.duration_s)
         return Transcript(
             segments=tuple(segments),
             language=decoder.language or UNDETERMINED,
             language_probability=decoder.language_probability,
             task=options.task,
-            duration_s=len(audio) / SAMPLE_RATE_HZ,
+            duration_s=speech.duration_s,
             model_requested=options.model_size,
             model_used=self.info.model_size,
             engine=ENGINE_NAME,
             device=self.info.device,
-            warnings=warnings_about(audio),
+            warnings=(*warnings_about(audio), *warnings_of(coverage)),
             timings_s=decoder.timings_s,
+            coverage=coverage,
         )
 
     def _start(
         self, audio: Samples, options: TranscriptionOptions, should_stop: Callable[[], bool]
     ) -> Decoder:
         model = self._load()
-        return Decoder(model, log_mel(audio, model.model.n_mels).numpy(), options, should_stop)
+        decoder = Decoder(model, log_mel(audio, model.model.n_mels).numpy(), options, should_stop)
+        decoder.ask()
+        return decoder
 
-    def _hear(
+    def _sequential(
         self,
         decoder: Decoder,
         audio: Samples,
-        on_progress: Callable[[float], None],
+        _speech: SpeechMap,
         on_window: Callable[[Window], None],
         resume: Sequence[Window],
-    ) -> list[Segment]:
-        decoder.ask()
-        if decoder.options.decode_mode == "sequential":
-            return SequentialPass(decoder, audio, self._trail(resume, on_window)).run(on_progress)
-        with decoder.timed("plan_s"):
-            plan = plan_windows(audio)
+    ) -> SequentialPass:
+        return SequentialPass(decoder, audio, self._trail(resume, on_window))
+
+    def _batched(
+        self,
+        decoder: Decoder,
+        audio: Samples,
+        speech: SpeechMap,
+        on_window: Callable[[Window], None],
+        resume: Sequence[Window],
+    ) -> BatchedPass:
+        plan = plan_windows(audio, speech)
         trail = self._trail(windows_of(plan, resume), on_window)
-        return BatchedPass(decoder, plan, trail, batch_size=self._batch_size).run(on_progress)
+        return BatchedPass(decoder, plan, trail, batch_size=self._batch_size)
 
     def _trail(self, resume: Sequence[Window], on_window: Callable[[Window], None]) -> WindowTrail:
         return WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)

@@ -82,6 +82,14 @@ def test_batches_lose_no_speech(engine):
     assert "direct the other way. In short, the period was so far like" in transcript.text
 
 
+@pytest.mark.parametrize("mode", ["batched", "sequential"])
+def test_the_coverage_of_the_speech_stands_in_the_transcript(engine, mode):
+    transcript = transcribe(engine, two_cities(), decode_mode=mode)
+
+    assert transcript.coverage.share > 0.9
+    assert transcript.coverage.gaps == ()
+
+
 def test_a_recording_begins_with_the_threads_that_are_free_then(engine, monkeypatch):
     audio = two_cities()[: 2 * SAMPLE_RATE_HZ]
     monkeypatch.setattr(engine._share, "_fixed_threads", 2)

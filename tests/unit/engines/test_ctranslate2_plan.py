@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.speech import FRAME_S, SpeechMap
+from audio.speech import FRAME_S, SpeechMap, find_speech
 from domain.speech import Span, merge_spans, subtract_spans, total_s
 from domain.windows import Window
 from engines.base import SAMPLE_RATE_HZ
@@ -20,7 +20,7 @@ from tests.real_models import two_cities
 def test_windows_cover_the_whole_recording_and_none_is_longer_than_half_a_minute():
     audio = np.concatenate([two_cities(), np.zeros(45 * SAMPLE_RATE_HZ, np.float32), two_cities()])
 
-    plan = plan_windows(audio)
+    plan = plan_windows(audio, find_speech(audio))
 
     assert plan[0].first == 0
     assert plan[-1].last == len(audio) // 160
