@@ -105,10 +105,14 @@ def preload_engine(settings: Settings) -> None:
     """Import the engine before the fork, so that the children share its pages.
 
     Only an import: any tensor arithmetic or CUDA call here would hang or break the children.
+    Raises click.ClickException when the engine is not installed.
     """
     from engines.registry import get_loader
 
-    get_loader(settings.whisper_engine, settings)
+    try:
+        get_loader(settings.whisper_engine, settings)
+    except ConfigurationError as error:
+        raise click.ClickException(f"cannot start: {error}") from error
 
 
 @setup_logging.connect
