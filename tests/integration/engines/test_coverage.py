@@ -12,7 +12,7 @@ from tests.real_models import real_loader, two_cities
 def transcribe():
     loader = real_loader("tiny")
     engine = loader.load("tiny", "cpu")
-    options = TranscriptionOptions("tiny", language="en", temperature=0.0)
+    options = TranscriptionOptions("tiny", language="en", temperature=0.0, decode_mode="sequential")
     yield lambda audio: engine.transcribe(
         audio, options, on_progress=lambda _: None, should_stop=lambda: False
     )
