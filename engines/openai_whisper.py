@@ -4,17 +4,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import torch
 import whisper
 
-from audio.speech import find_speech
+from audio.speech import SpeechMap, find_speech
 from domain.coverage import report_coverage, warnings_of
 from domain.errors import ConfigurationError, Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
+from engines.batched.precision import fastest_dtype
+from engines.batched.transcriber import BatchedWhisper
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard, WindowLoop
 from engines.loading import load_whisper
@@ -32,16 +35,33 @@ torch.set_num_threads(1)
 ENGINE_NAME = "openai_whisper"
 SAMPLING_SEED = 0  # temperatures above 0 draw; the same recording shall give the same text
 ASK_INTERVAL_S = 0.1  # between two questions whether to stop, inside a window
+SLOTS = 16  # windows that share a decoder step
+PRECISION_FILE = "precision.json"
 MIB = 1024 * 1024
 
 
 class OpenAIWhisperEngine:
     """One loaded Whisper model."""
 
-    def __init__(self, model: whisper.Whisper, info: LoadedModel, share: CpuShare) -> None:
+    def __init__(
+        self,
+        model: whisper.Whisper,
+        info: LoadedModel,
+        share: CpuShare,
+        *,
+        batched_dtype: Callable[[], torch.dtype],
+    ) -> None:
         self.info = info
         self.model: whisper.Whisper | None = model
         self._share = share
+        self._batched_dtype = batched_dtype
+        self._batched: BatchedWhisper | None = None
+        self._making = Lock()
+
+    def drop_weights(self) -> None:
+        """Let go of the weights, even while somebody still refers to the engine."""
+        self.model = None
+        self._batched = None
 
     def transcribe(
         self,
@@ -53,16 +73,25 @@ class OpenAIWhisperEngine:
         on_window: Callable[[Window], None] = ignore_window,
         resume: Sequence[Window] = (),
     ) -> Transcript:
-        """As `Engine.transcribe` promises; the text is that of openai-whisper's `transcribe`."""
+        """As `Engine.transcribe` promises.
+
+        With `decode_mode` sequential, or with beams, the text is that of openai-whisper's
+        `transcribe`. Batched recordings may be transcribed by several threads at a time.
+        """
         model = self.model
         if model is None:
             raise RuntimeError("this engine was unloaded")
+        trail = WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
+        if options.decode_mode == "batched" and not options.beam_size:
+            return self._transcribe_batched(
+                audio, options, trail, on_progress=on_progress, should_stop=should_stop
+            )
         torch.manual_seed(SAMPLING_SEED)
         loop = WindowLoop(
             model,
             audio,
             options,
-            trail=WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size),
+            trail=trail,
             before_window=lambda: self._before_window(should_stop),
         )
         with self._share.busy(), ask_while_computing(model, should_stop):
@@ -71,7 +100,49 @@ class OpenAIWhisperEngine:
                 model_size=self.info.model_size,
                 device=self.info.device,
             )
-        return self._transcript(audio, options, heard)
+        started = time.perf_counter()
+        # Afterwards, and for the report alone: the text stays that of openai-whisper.
+        speech = find_speech(audio)
+        heard.timings_s["coverage_s"] = time.perf_counter() - started
+        return self._transcript(audio, options, heard, speech)
+
+    def _transcribe_batched(
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        trail: WindowTrail,
+        *,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> Transcript:
+        started = time.perf_counter()
+        speech = find_speech(audio)
+        speech_s = time.perf_counter() - started
+        heard = guard_memory(
+            lambda: self._batched_decoder().transcribe(
+                audio,
+                speech,
+                options,
+                trail=trail,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            ),
+            model_size=self.info.model_size,
+            device=self.info.device,
+        )
+        heard.timings_s["speech_s"] = speech_s
+        return self._transcript(audio, options, heard, speech)
+
+    def _batched_decoder(self) -> BatchedWhisper:
+        """Made when it is first needed: it holds weights of its own."""
+        with self._making:
+            if self._batched is None:
+                if self.model is None:
+                    raise RuntimeError("this engine was unloaded")
+                self._batched = BatchedWhisper(
+                    self.model, self._share, dtype=self._batched_dtype(), slots=SLOTS
+                )
+            return self._batched
 
     def _before_window(self, should_stop: Callable[[], bool]) -> None:
         if should_stop():
@@ -79,13 +150,14 @@ class OpenAIWhisperEngine:
         torch.set_num_threads(self._share.threads())
 
     def _transcript(
-        self, audio: Samples, options: TranscriptionOptions, heard: Heard
+        self,
+        audio: Samples,
+        options: TranscriptionOptions,
+        heard: Heard,
+        speech: SpeechMap,
     ) -> Transcript:
         duration_s = len(audio) / SAMPLE_RATE_HZ
-        # Afterwards, and for the report alone: the text stays that of openai-whisper.
-        started = time.perf_counter()
-        coverage = report_coverage(find_speech(audio).spans, heard.segments, duration_s)
-        coverage_s = time.perf_counter() - started
+        coverage = report_coverage(speech.spans, heard.segments, duration_s)
         return Transcript(
             segments=tuple(heard.segments),
             language=heard.language or UNDETERMINED,
@@ -97,7 +169,7 @@ class OpenAIWhisperEngine:
             engine=ENGINE_NAME,
             device=self.info.device,
             warnings=(*warnings_about(audio), *warnings_of(coverage)),
-            timings_s={**heard.timings_s, "coverage_s": coverage_s},
+            timings_s=heard.timings_s,
             coverage=coverage,
         )
 
@@ -122,13 +194,21 @@ class OpenAIWhisperLoader:
         )
         held = sum(p.numel() * p.element_size() for p in model.parameters())
         return OpenAIWhisperEngine(
-            model, LoadedModel(model_size, device, memory_mb=held / MIB), self._share
+            model,
+            LoadedModel(model_size, device, memory_mb=held / MIB),
+            self._share,
+            batched_dtype=lambda: self._batched_dtype(device),
         )
+
+    def _batched_dtype(self, device: str) -> torch.dtype:
+        if device != "cpu":
+            return torch.float16
+        return fastest_dtype(self._model_dir / "mapped" / PRECISION_FILE)
 
     def unload(self, engine: Engine) -> None:
         """Drop the weights, even while somebody still refers to the engine."""
         if isinstance(engine, OpenAIWhisperEngine):
-            engine.model = None
+            engine.drop_weights()
         reclaim()
 
     def devices(self) -> list[str]:

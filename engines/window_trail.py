@@ -28,6 +28,11 @@ class WindowTrail:
         self._model = model
         self._next_number = len(self.kept)
 
+    def restart(self) -> None:
+        """Go on from none of the kept windows: the engine cannot use them after all."""
+        self.kept = ()
+        self._next_number = 0
+
     @property
     def next_seek(self) -> int:
         """Where the first window after the kept ones starts, in mel frames of 10 ms."""

@@ -1,0 +1,132 @@
+"""Whisper's two networks on fused weights, for many windows at a time.
+
+Computes what `whisper.model` does, from the same checkpoint, with fewer and larger operations:
+query, key and value are one product, keys and values of the cross-attention are computed once
+per window, and weights are converted once to the type that is computed with. The residual
+stream and the layer norms stay in float32.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+from whisper.model import ModelDimensions, Whisper
+
+from engines.batched.attention import attend
+from engines.batched.blocks import Packing, pack_norm
+from engines.batched.linear import pack_linear
+
+FRAMES_PER_PLACE = 2  # mel frames that the second convolution makes one
+# Silence in a log-mel spectrogram, which is scaled by the loudest sound of its recording:
+# between -0.7 and -0.3, nearly always.
+SILENT_MEL = -0.5
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What the encoder makes of a window without any sound."""
+
+    keys_values: list[tuple[torch.Tensor, torch.Tensor]]  # per block, (1, heads, 1500, 64) each
+    features: torch.Tensor  # (1, 1500, width)
+
+
+class FusedWhisper:
+    """The weights of one model, ready to run on one device in one type.
+
+    Most windows are shorter than the 30 s that the encoder takes. The silence behind the
+    recorded part is encoded once per model and not once per window: the recorded places look
+    at its kept keys and values. What silence would have made of the recording is left out; the
+    decoder reads nothing there anyhow. So a window costs what its length is worth, and Whisper
+    still gets the 30 s that it was trained on.
+    """
+
+    def __init__(self, model: Whisper, *, dtype: torch.dtype, rows: int) -> None:
+        """Converts the weights. `rows` is how many windows a decoder step will mostly have."""
+        self.dims: ModelDimensions = model.dims
+        self.device = model.device
+        self.dtype = dtype
+        self.heads = model.dims.n_text_head
+        packing = Packing(dtype)
+        encoder, decoder = model.encoder, model.decoder
+        self._first_convolution = packing.convolution(encoder.conv1)
+        self._second_convolution = packing.convolution(encoder.conv2)
+        self._encoder_positions = encoder.positional_embedding.float()
+        self._encoder_blocks = [packing.encoder_block(block) for block in encoder.blocks]
+        self._encoder_norm = pack_norm(encoder.ln_post)
+        self._token_embedding = decoder.token_embedding.weight
+        self._token_positions = decoder.positional_embedding.float()
+        self.decoder_blocks = [packing.decoder_block(block, rows) for block in decoder.blocks]
+        self.decoder_norm = pack_norm(decoder.ln)
+        self.head = pack_linear(decoder.token_embedding.weight.to(dtype), None, rows=rows)
+        self._silence: Silence | None = None
+
+    def encode(self, mel: torch.Tensor) -> torch.Tensor:
+        """Features (windows, 1500, width) of mel spectrograms (windows, bins, frames).
+
+        `frames` is even and at most 3,000; what is missing counts as silence.
+        """
+        places = mel.shape[-1] // FRAMES_PER_PLACE
+        if places >= self.dims.n_audio_ctx:
+            return self._encode(mel, None, [])
+        silence = self._encoded_silence()
+        features = self._encode(mel, silence, [])
+        rest = silence.features[:, places:].expand(len(features), -1, -1)
+        return torch.cat([features, rest], dim=1)
+
+    def _encode(
+        self,
+        mel: torch.Tensor,
+        silence: Silence | None,
+        kept: list[tuple[torch.Tensor, torch.Tensor]],
+    ) -> torch.Tensor:
+        """Features of the given places alone; `kept` takes each block's keys and values."""
+        x = functional.gelu(_convolve(self._first_convolution, mel.to(self.dtype), stride=1))
+        x = functional.gelu(_convolve(self._second_convolution, x, stride=2))
+        x = x.transpose(1, 2).float()
+        places = x.shape[1]
+        x = x + self._encoder_positions[:places]
+        for number, block in enumerate(self._encoder_blocks):
+            mixed = block.query_key_value(block.attention_norm(x).to(self.dtype))
+            queries, keys, values = self._heads_of(mixed)
+            kept.append((keys, values))
+            if silence is not None:
+                behind = silence.keys_values[number]
+                keys, values = (
+                    torch.cat([own, more[:, :, places:].expand(len(own), -1, -1, -1)], dim=2)
+                    for own, more in zip((keys, values), behind, strict=True)
+                )
+            x = x + block.attention_out(attend(queries, keys, values))
+            x = x + block.mlp_out(block.mlp_in(block.mlp_norm(x).to(self.dtype)))
+        return self._encoder_norm(x).to(self.dtype)
+
+    def _heads_of(self, mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Queries, keys and values (windows, heads, places, 64) each."""
+        windows, places, _ = mixed.shape
+        parts = mixed.view(windows, places, 3, self.dims.n_audio_head, -1)
+        return tuple(parts.permute(2, 0, 3, 1, 4))
+
+    def _encoded_silence(self) -> Silence:
+        if self._silence is None:
+            frames = self.dims.n_audio_ctx * FRAMES_PER_PLACE
+            mel = torch.full((1, self.dims.n_mels, frames), SILENT_MEL, device=self.device)
+            kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+            features = self._encode(mel, None, kept)
+            self._silence = Silence([(k.clone(), v.clone()) for k, v in kept], features)
+        return self._silence
+
+    def cross_keys_values(self, features: torch.Tensor) -> torch.Tensor:
+        """(layers, windows, places, 2 * width): what every decoder step will look at."""
+        return torch.stack([block.cross_key_value(features) for block in self.decoder_blocks])
+
+    def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """(..., width), float32, of token ids and their places in the text."""
+        return functional.embedding(tokens, self._token_embedding).float() + functional.embedding(
+            positions, self._token_positions
+        )
+
+
+def _convolve(
+    weights: tuple[torch.Tensor, torch.Tensor], x: torch.Tensor, *, stride: int
+) -> torch.Tensor:
+    weight, bias = weights
+    return functional.conv1d(x, weight, bias, stride=stride, padding=1)

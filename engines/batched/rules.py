@@ -1,0 +1,121 @@
+"""Which token may come next, for many windows at once.
+
+The rules of `whisper.decoding` (SuppressBlank, SuppressTokens, ApplyTimestampRules), without a
+loop over windows and without asking the device anything.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from whisper.tokenizer import Tokenizer
+
+MAX_FIRST_STAMP = 50  # 1.0 s: a first timestamp may not lie later
+PAIR = 2
+NEVER = float("-inf")
+
+
+@dataclass
+class RuleState:
+    """What the rules must know of the tokens so far; one entry per row."""
+
+    count: torch.Tensor  # sampled tokens
+    last: torch.Tensor  # the last of them, -1 for none
+    before_last: torch.Tensor  # the one before, -1 for none
+    last_stamp: torch.Tensor  # the last timestamp among them, -1 for none
+
+    @classmethod
+    def fresh(cls, rows: int, device: torch.device) -> "RuleState":
+        """Rows that have no token yet."""
+        return cls(
+            torch.zeros(rows, dtype=torch.long, device=device),
+            *(torch.full((rows,), -1, dtype=torch.long, device=device) for _ in range(3)),
+        )
+
+    def select(self, rows: torch.Tensor) -> "RuleState":
+        """A copy of these rows."""
+        return RuleState(*(part[rows] for part in self.parts()))
+
+    def put(self, rows: torch.Tensor, selected: "RuleState") -> None:
+        """Put what `select` returned back in its place."""
+        for part, new in zip(self.parts(), selected.parts(), strict=True):
+            part[rows] = new
+
+    def parts(self) -> tuple[torch.Tensor, ...]:
+        """The tensors."""
+        return self.count, self.last, self.before_last, self.last_stamp
+
+    def clear(self, rows: torch.Tensor) -> None:
+        """Forget these rows."""
+        self.count[rows] = 0
+        for state in (self.last, self.before_last, self.last_stamp):
+            state[rows] = -1
+
+
+class TokenRules:
+    """The rules of one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: int, device: torch.device) -> None:
+        self._stamps_from = tokenizer.timestamp_begin
+        self._end = tokenizer.eot
+        ids = torch.arange(vocabulary, device=device)
+        self._ids = ids
+        self._is_stamp = ids >= self._stamps_from
+        self._is_text = ids < self._end
+        self._never = torch.zeros(vocabulary, device=device)
+        self._never[self._suppressed(tokenizer)] = NEVER
+        self._never_first = self._never.clone()
+        self._never_first[[*tokenizer.encode(" "), tokenizer.eot]] = NEVER
+        # A window begins with a timestamp, at most MAX_FIRST_STAMP steps from its start.
+        self._never_first[: self._stamps_from] = NEVER
+        self._never_first[self._stamps_from + MAX_FIRST_STAMP + 1 :] = NEVER
+
+    def apply(self, logits: torch.Tensor, state: RuleState) -> torch.Tensor:
+        """The logits (rows, vocabulary), float32, with minus infinity where a rule forbids."""
+        stamps_from = self._stamps_from
+        is_first = (state.count == 0)[:, None]
+        after_stamp = (state.last >= stamps_from)[:, None]
+        # The first token counts as paired: whisper asks for `len(seq) < 2 or ...`.
+        after_pair = ((state.before_last >= stamps_from) | (state.count < PAIR))[:, None]
+        no_stamp = after_stamp & after_pair
+        no_text = after_stamp & ~after_pair
+        # Time does not run backwards, and a segment has a length.
+        is_open = after_stamp & ~after_pair
+        floor = torch.where(
+            state.last_stamp[:, None] >= 0,
+            state.last_stamp[:, None] + torch.where(is_open, 0, 1),
+            stamps_from,
+        )
+        is_past = self._is_stamp & (self._ids < floor)
+        forbidden = ((self._is_stamp & no_stamp) | (self._is_text & no_text) | is_past) & ~is_first
+        allowed = logits + torch.where(is_first, self._never_first, self._never)
+        allowed = allowed.masked_fill(forbidden, NEVER)
+        return self._prefer_stamps(allowed)
+
+    def _prefer_stamps(self, logits: torch.Tensor) -> torch.Tensor:
+        """If a timestamp is likelier than every single text token, one must come."""
+        # The normaliser of the softmax stands on both sides and cancels out.
+        stamps = logits[:, self._stamps_from :].logsumexp(dim=-1, keepdim=True)
+        best_text = logits[:, : self._stamps_from].amax(dim=-1, keepdim=True)
+        return logits.masked_fill((stamps > best_text) & ~self._is_stamp, NEVER)
+
+    def advance(self, state: RuleState, tokens: torch.Tensor) -> None:
+        """Note the tokens (rows,) that were chosen."""
+        state.before_last.copy_(state.last)
+        state.last.copy_(tokens)
+        state.count.add_(1)
+        state.last_stamp.copy_(torch.where(tokens >= self._stamps_from, tokens, state.last_stamp))
+
+    @staticmethod
+    def _suppressed(tokenizer: Tokenizer) -> list[int]:
+        return sorted(
+            {
+                *tokenizer.non_speech_tokens,
+                tokenizer.transcribe,
+                tokenizer.translate,
+                tokenizer.sot,
+                tokenizer.sot_prev,
+                tokenizer.sot_lm,
+                tokenizer.no_speech,
+                tokenizer.no_timestamps,
+            }
+        )

@@ -1,0 +1,74 @@
+"""A recording in, its segments out, by the batched decoder."""
+
+import time
+from collections.abc import Callable
+
+import numba
+import torch
+import whisper
+from whisper.tokenizer import get_tokenizer
+
+from audio.speech import SpeechMap
+from domain.options import TranscriptionOptions
+from engines.base import Samples
+from engines.batched.listening import PLAN_VERSION, WhisperListener
+from engines.batched.network import FusedWhisper
+from engines.batched.run import RecordingRun
+from engines.batched.sharing import SharedDecoder
+from engines.batched.slots import SlotDecoder
+from engines.cpu_share import CpuShare
+from engines.decoding_loop import Heard
+from engines.window_trail import WindowTrail
+
+THREADS_LOOK_S = 0.5  # how often the number of threads follows the machine's load
+
+
+class BatchedWhisper:
+    """The batched decoder of one loaded model. Safe for many threads."""
+
+    def __init__(
+        self, model: whisper.Whisper, share: CpuShare, *, dtype: torch.dtype, slots: int
+    ) -> None:
+        """Converts the weights to `dtype`; up to `slots` windows share a step."""
+        self._model = model
+        self._share = share
+        self._network = FusedWhisper(model, dtype=dtype, rows=slots)
+        tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
+        self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
+        self._shared = SharedDecoder(self._decoder, self._follow_load)
+        self._looked_at_s = float("-inf")
+        self._most_threads = numba.get_num_threads()  # before anybody lowered it
+
+    def transcribe(
+        self,
+        audio: Samples,
+        speech: SpeechMap,
+        options: TranscriptionOptions,
+        *,
+        trail: WindowTrail,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> Heard:
+        """Decode the windows that are not there yet. Raises Stopped."""
+        if any(window.carried.get("plan") != PLAN_VERSION for window in trail.kept):
+            trail.restart()  # decoded by other rules: their ends are not our beginnings
+        started = time.perf_counter()
+        listener = WhisperListener(self._model, self._network, self._decoder, audio, options)
+        if trail.kept:
+            listener.go_on(trail.kept[-1].carried)
+        run = RecordingRun(speech, options, listener, trail)
+        with self._share.busy():
+            self._shared.decode(run, should_stop=should_stop, on_progress=on_progress)
+        spent_s = time.perf_counter() - started
+        timings_s = dict(listener.timings_s)
+        timings_s["decode_s"] = spent_s - sum(timings_s.values())
+        return Heard(run.segments, listener.language, listener.language_probability, timings_s)
+
+    def _follow_load(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < THREADS_LOOK_S:
+            return
+        self._looked_at_s = now_s
+        threads = self._share.threads()
+        torch.set_num_threads(threads)
+        numba.set_num_threads(min(threads, self._most_threads))
