@@ -13,12 +13,13 @@ from benchmarks.latency import latency
 from benchmarks.listeners import listeners
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
+from benchmarks.speed import speed
 from benchmarks.wer import wer
 from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (wer, overhead, latency, listeners, memory, cold_start, cancel, core)
+COMMANDS = (speed, wer, overhead, latency, listeners, memory, cold_start, cancel, core)
 
 
 @click.group(context_settings={"show_default": True})

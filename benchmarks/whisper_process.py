@@ -78,7 +78,7 @@ def plain_whisper(
         [sys.executable, "-m", "benchmarks.whisper_script",
          model_size, model_dir, str(threads), json.dumps(dict(options))],
         cwd=ROOT,
-        env=_environment(folder),
+        env=plain_environment(folder),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -91,7 +91,8 @@ def plain_whisper(
         process.wait()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def plain_environment(folder: Path) -> dict[str, str]:
+    """The environment of a script that finds the server's ffmpeg; `folder` takes a link to it."""
     # openai-whisper runs whatever PATH calls `ffmpeg`; the one of the wheel has another name.
     link = folder / "bin" / "ffmpeg"
     link.parent.mkdir(exist_ok=True)
