@@ -241,14 +241,25 @@ def speech():
 
 @pytest.fixture(scope="session")
 def long_speech(speech, tmp_path_factory):
-    """Four times the novel: three minutes, so that a fault hits the middle of the work."""
-    path = tmp_path_factory.mktemp("speech") / "long.wav"
-    with wave.open(str(speech)) as source, wave.open(str(path), "wb") as target:
+    """Four times the novel: three minutes, so that a fault hits the middle of the work, if it
+    is decoded in sequence.
+    """
+    return repeat(speech, 4, tmp_path_factory.mktemp("speech") / "long.wav")
+
+
+@pytest.fixture(scope="session")
+def very_long_speech(speech, tmp_path_factory):
+    """Half an hour: what three minutes are in sequence, it is for windows side by side."""
+    return repeat(speech, 40, tmp_path_factory.mktemp("speech") / "very-long.wav")
+
+
+def repeat(speech, times, target_path):
+    with wave.open(str(speech)) as source, wave.open(str(target_path), "wb") as target:
         target.setparams(source.getparams())
         frames = source.readframes(source.getnframes())
-        for _ in range(4):
+        for _ in range(times):
             target.writeframes(frames)
-    return path
+    return target_path
 
 
 @pytest.fixture(scope="session")

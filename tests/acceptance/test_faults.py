@@ -40,7 +40,7 @@ def assert_done_once(server, job_id):
 
 
 def test_a_killed_child_costs_one_attempt_and_no_job(frail, long_speech):
-    job_id = frail.submit(long_speech)
+    job_id = frail.submit(long_speech, decode_mode="sequential")
     frail.await_decoding(job_id)
 
     busy_child(frail, job_id).kill()
@@ -50,7 +50,7 @@ def test_a_killed_child_costs_one_attempt_and_no_job(frail, long_speech):
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_job(frail, long_speech):
-    job_id = frail.submit(long_speech)
+    job_id = frail.submit(long_speech, decode_mode="sequential")
     frail.await_decoding(job_id)
 
     frail.worker_parent().kill()
@@ -60,7 +60,7 @@ def test_a_killed_worker_costs_one_attempt_and_no_job(frail, long_speech):
 
 
 def test_a_worker_told_to_stop_hands_its_job_back(frail, long_speech):
-    job_id = frail.submit(long_speech)
+    job_id = frail.submit(long_speech, decode_mode="sequential")
     frail.await_decoding(job_id)
 
     frail.worker_parent().send_signal(signal.SIGTERM)
@@ -72,7 +72,7 @@ def test_a_worker_told_to_stop_hands_its_job_back(frail, long_speech):
 
 
 def test_a_frozen_child_that_wakes_again_writes_nothing(frail, long_speech):
-    job_id = frail.submit(long_speech)
+    job_id = frail.submit(long_speech, decode_mode="sequential")
     frail.await_decoding(job_id)
     child = busy_child(frail, job_id)
 
@@ -100,7 +100,7 @@ def test_a_job_submitted_while_the_broker_is_away_runs_when_it_is_back(frail, sh
 
 
 def test_a_killed_database_loses_nothing(frail, long_speech, short_speech):
-    job_id = frail.submit(long_speech)
+    job_id = frail.submit(long_speech, decode_mode="sequential")
     frail.await_decoding(job_id)
 
     postmaster(frail).kill()

@@ -225,7 +225,7 @@ def test_the_client_prints_the_transcript_and_nothing_else(server, short_speech)
 
 
 def test_a_cancel_stops_the_work_between_windows(server, long_speech):
-    job_id = server.submit(long_speech)
+    job_id = server.submit(long_speech, decode_mode="sequential")
     server.await_decoding(job_id)
 
     answer = server.client.delete(f"/transcribe/{job_id}")

@@ -1,13 +1,18 @@
 """What was decoded once is not decoded again: real speech, real weights, two workers."""
 
 import signal
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
 
+from engines.openai_whisper import SLOTS
 from tests.acceptance.conftest import await_value
 
 WINDOW_S = 30.0
+# Side by side, the slots are full, and as many may wait for one that is late.
+WINDOWS_UNDER_WAY = {"sequential": 1, "batched": 2 * SLOTS}
 
 
 @pytest.fixture(scope="module")
@@ -16,12 +21,27 @@ def pair(make_server):
     return make_server(WORKERS="2", CELERY_CONCURRENCY="1")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(pair, long_speech):
-    """The transcript of a run that nothing disturbed."""
-    job = pair.await_job(pair.submit(long_speech))
+@dataclass(frozen=True)
+class LongJob:
+    """A job long enough to be disturbed, and what comes of it when nothing disturbs it."""
+
+    path: Path
+    mode: str
+    under_way_s: float  # of the recording, at most: what a kill may cost
+    undisturbed: str
+
+    def submit(self, server, **options):
+        return server.submit(self.path, decode_mode=self.mode, **options)
+
+
+@pytest.fixture(scope="module", params=["sequential", "batched"])
+def long_job(request, pair, long_speech, very_long_speech):
+    """One in each mode."""
+    mode = request.param
+    path = long_speech if mode == "sequential" else very_long_speech
+    job = pair.await_job(pair.submit(path, decode_mode=mode))
     assert job["status"] == "completed"
-    return job["transcription"]
+    return LongJob(path, mode, WINDOWS_UNDER_WAY[mode] * WINDOW_S, job["transcription"])
 
 
 def owner_of(server, job_id):
@@ -46,8 +66,8 @@ def await_share(server, job_id, share):
     )
 
 
-def test_a_killed_worker_costs_at_most_one_window(pair, long_speech, undisturbed):
-    job_id = pair.submit(long_speech)
+def test_a_killed_worker_costs_at_most_the_windows_under_way(pair, long_job):
+    job_id = long_job.submit(pair)
     seen = await_share(pair, job_id, 0.8)
     _, child = owner_of(pair, job_id)
 
@@ -55,14 +75,14 @@ def test_a_killed_worker_costs_at_most_one_window(pair, long_speech, undisturbed
     job = pair.await_job(job_id)
 
     assert (job["status"], job["attempt"]) == ("completed", 2)
-    # What people had been shown was kept; the window under way is what is lost.
+    # What people had been shown was kept; what was under way is lost.
     assert resumed_from_s(pair, job_id) >= seen["progress"] * job["duration"] - 0.1
-    assert resumed_from_s(pair, job_id) >= 0.8 * job["duration"] - WINDOW_S
-    assert job["transcription"] == undisturbed
+    assert resumed_from_s(pair, job_id) >= 0.8 * job["duration"] - long_job.under_way_s
+    assert job["transcription"] == long_job.undisturbed
 
 
-def test_a_worker_told_to_stop_hands_on_what_it_has(pair, long_speech, undisturbed):
-    job_id = pair.submit(long_speech, word_timestamps="false")
+def test_a_worker_told_to_stop_hands_on_what_it_has(pair, long_job):
+    job_id = long_job.submit(pair, word_timestamps="false")
     await_share(pair, job_id, 0.3)
     worker, first_child = owner_of(pair, job_id)
 
@@ -81,13 +101,16 @@ def test_a_worker_told_to_stop_hands_on_what_it_has(pair, long_speech, undisturb
         "resumed",
         "completed",
     ]
-    assert job["transcription"] == undisturbed
+    assert job["transcription"] == long_job.undisturbed
     [(kept,)] = pair.query("SELECT count(*) FROM transcription_windows WHERE job_id = %s", job_id)
     assert kept == 0
 
 
 def test_a_rolling_restart_under_load_loses_no_work(pair, long_speech, short_speech):
-    jobs = [pair.submit(long_speech), *(pair.submit(short_speech) for _ in range(8))]
+    jobs = [
+        pair.submit(long_speech, decode_mode="sequential"),
+        *(pair.submit(short_speech) for _ in range(8)),
+    ]
     pair.await_decoding(jobs[0])
     before = {process.pid for process in workers_of(pair)}
 
