@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +22,8 @@ Source = Samples | Path  # samples as `Engine.transcribe` takes them, or a file 
 SEED = 0  # for every recording, as in the server's engine: temperatures above 0 draw
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}  # of faster-whisper
 DECODE_TIMEOUT_S = 600.0
+SHAREABLE = ("openai_whisper", "batched")  # whose recordings share the steps of the decoder
+MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,14 @@ class EngineSide:
         self.device = loader.devices()[0]
         self._engine = loader.load(order.model_size, self.device)
         self._options = TranscriptionOptions(order.model_size, decode_mode=decode_mode)
+        self._is_shareable = (engine, decode_mode) == SHAREABLE
 
     def transcribe_all(self, recordings: Sequence[Source]) -> list[Heard]:
-        """One after another: `Engine.transcribe` takes one recording."""
-        return [self._hear(recording) for recording in recordings]
+        """Side by side where the engine lets recordings share its steps, else one by one."""
+        if not self._is_shareable:
+            return [self._hear(recording) for recording in recordings]
+        with ThreadPoolExecutor(max_workers=min(len(recordings), MOST_AT_ONCE)) as threads:
+            return list(threads.map(self._hear, recordings))
 
     def _hear(self, recording: Source) -> Heard:
         transcript = self._engine.transcribe(
