@@ -17,6 +17,7 @@ from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
 from engines.batched.precision import fastest_dtype
+from engines.batched.room import slots_for
 from engines.batched.transcriber import BatchedWhisper
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard, WindowLoop
@@ -35,7 +36,6 @@ torch.set_num_threads(1)
 ENGINE_NAME = "openai_whisper"
 SAMPLING_SEED = 0  # temperatures above 0 draw; the same recording shall give the same text
 ASK_INTERVAL_S = 0.1  # between two questions whether to stop, inside a window
-SLOTS = 16  # windows that share a decoder step
 PRECISION_FILE = "precision.json"
 MIB = 1024 * 1024
 
@@ -139,9 +139,9 @@ class OpenAIWhisperEngine:
             if self._batched is None:
                 if self.model is None:
                     raise RuntimeError("this engine was unloaded")
-                self._batched = BatchedWhisper(
-                    self.model, self._share, dtype=self._batched_dtype(), slots=SLOTS
-                )
+                dtype = self._batched_dtype()
+                slots = slots_for(self.model.dims, dtype, self.info.device)
+                self._batched = BatchedWhisper(self.model, self._share, dtype=dtype, slots=slots)
             return self._batched
 
     def _before_window(self, should_stop: Callable[[], bool]) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engines.openai_whisper import SLOTS
+from engines.batched.room import MOST
 from tests.acceptance.conftest import await_value
 
 WINDOW_S = 30.0
 # Side by side, the slots are full, and as many may wait for one that is late.
-WINDOWS_UNDER_WAY = {"sequential": 1, "batched": 2 * SLOTS}
+WINDOWS_UNDER_WAY = {"sequential": 1, "batched": 2 * MOST["cpu"]}
 
 
 @pytest.fixture(scope="module")
