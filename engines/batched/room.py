@@ -5,19 +5,28 @@ from whisper.model import ModelDimensions
 
 MIB = 1024 * 1024
 MOST = {"cpu": 16, "cuda": 64}  # more gains little: a step is bound by arithmetic by then
-ROOM_MB = {"cpu": 512, "cuda": 24_576}  # for their keys and values
+ROOM_MB = 512  # for their keys and values, in main memory
+GPU_SHARE = 0.4  # of what is free on a GPU; the encoder and the pool's other models want some
 FEWEST = 2
 
 
 def slots_for(dims: ModelDimensions, dtype: torch.dtype, device: str) -> int:
     """Slots of a decoder on `device`, by what the keys and values of one window take."""
     kind = "cpu" if device == "cpu" else "cuda"
-    fitting = int(ROOM_MB[kind] / slot_mb(dims, dtype))
+    room_mb = ROOM_MB if kind == "cpu" else GPU_SHARE * free_gpu_mb(device)
+    fitting = int(room_mb / slot_mb(dims, dtype))
     return max(FEWEST, min(MOST[kind], fitting))
+
+
+def free_gpu_mb(device: str) -> float:
+    """Memory of a GPU that nobody holds."""
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return free_bytes / MIB
 
 
 def slot_mb(dims: ModelDimensions, dtype: torch.dtype) -> float:
     """Keys and values of one window in MiB: of the recording, and of its own text."""
     places = dims.n_audio_ctx + dims.n_text_ctx
     numbers = 2 * dims.n_text_layer * dims.n_text_state * places
-    return numbers * torch.empty(0, dtype=dtype).element_size() / MIB
+    size_bytes: int = torch.empty(0, dtype=dtype).element_size()
+    return numbers * size_bytes / MIB

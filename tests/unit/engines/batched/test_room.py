@@ -2,6 +2,7 @@ import pytest
 import torch
 from whisper.model import ModelDimensions
 
+from engines.batched import room
 from engines.batched.room import slot_mb, slots_for
 
 BASE = ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6)
@@ -20,8 +21,14 @@ def test_a_slot_holds_keys_and_values_of_all_layers_and_places():
         (BASE, torch.bfloat16, "cpu", 16),
         (BASE, torch.float32, "cpu", 11),
         (LARGE, torch.float32, "cpu", 2),
-        (LARGE, torch.float16, "cuda:0", 64),
     ],
 )
 def test_large_models_get_fewer_slots(dims, dtype, device, slots):
     assert slots_for(dims, dtype, device) == slots
+
+
+@pytest.mark.parametrize(("free_mb", "slots"), [(140_000, 64), (20_000, 26), (500, 2)])
+def test_a_gpu_holds_as_many_as_its_free_memory_allows(monkeypatch, free_mb, slots):
+    monkeypatch.setattr(room, "free_gpu_mb", lambda _device: free_mb)
+
+    assert slots_for(LARGE, torch.float16, "cuda:0") == slots
