@@ -21,7 +21,7 @@ def slots_for(dims: ModelDimensions, dtype: torch.dtype, device: str) -> int:
 def free_gpu_mb(device: str) -> float:
     """Memory of a GPU that nobody holds."""
     free_bytes, _ = torch.cuda.mem_get_info(device)
-    return free_bytes / MIB
+    return float(free_bytes) / MIB
 
 
 def slot_mb(dims: ModelDimensions, dtype: torch.dtype) -> float:
