@@ -85,6 +85,10 @@ class RecordingRun:
         self._trail = trail
         self._plan = plan_windows(speech)
         self._temperatures = rules.temperatures_of(options.temperature)
+        # Where each window but the last hands over, in mel frames.
+        self._seeks = [round(window.end_s * rules.FRAMES_PER_S) for window in self._plan[:-1]]
+        if [window.next_seek for window in trail.kept] != self._seeks[: len(trail.kept)]:
+            trail.restart()  # cut at other places: speech found on another processor may differ
         done = len(trail.kept)
         self.segments: list[Segment] = trail.segments
         self._progress = {number: _Progress() for number in range(done, len(self._plan))}
@@ -105,6 +109,8 @@ class RecordingRun:
     @property
     def share(self) -> float:
         """How much of the recording has left, from 0 to 1."""
+        if self.is_done:
+            return 1.0
         if not self._next_out:
             return 0.0
         return self._plan[self._next_out - 1].end_s / self._plan[-1].end_s
@@ -156,7 +162,8 @@ class RecordingRun:
             self._segment(part, piece, decoded, ratio)
             for piece in self._pieces(decoded.tokens, frames)
         ]
-        segments = [segment for segment in segments if segment.text.strip()]
+        # What Whisper writes behind the end of a window has no length, as in openai-whisper.
+        segments = [s for s in segments if s.text.strip() and s.start < s.end]
         if not segments or part.features is None:
             return segments
         return self._listener.find_words(segments, part.span, part.features)
@@ -212,8 +219,7 @@ class RecordingRun:
         self.segments.extend(numbered)
         self._next_out += 1
         if not self.is_done:
-            next_seek = round(self._plan[number].end_s * rules.FRAMES_PER_S)
-            self._trail.add(next_seek, numbered, self._listener.carried())
+            self._trail.add(self._seeks[number], numbered, self._listener.carried())
         return True
 
     @property

@@ -82,6 +82,11 @@ class SlotDecoder:
         self._busy.pop(slot, None)
         self._draws.pop(slot, None)
 
+    def clear(self) -> None:
+        """Free every slot: after an error in here nobody knows how far their windows are."""
+        self._busy.clear()
+        self._draws.clear()
+
     @torch.inference_mode()
     def detect_language(self, features: torch.Tensor) -> dict[str, float]:
         """Probability of every language, by code, of one window's features. Needs a free slot."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from threading import get_ident
 
 import numba
 import torch
@@ -35,9 +36,10 @@ class BatchedWhisper:
         self._network = FusedWhisper(model, dtype=dtype, rows=slots)
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
-        self._shared = SharedDecoder(self._decoder, self._follow_load)
+        # However many recordings are there, one thread at a time computes.
+        self._shared = SharedDecoder(self._decoder, self._follow_load, share.busy)
         self._looked_at_s = float("-inf")
-        self._most_threads = numba.get_num_threads()  # before anybody lowered it
+        self._looked_for = 0  # the thread whose numbers were set
 
     def transcribe(
         self,
@@ -54,11 +56,10 @@ class BatchedWhisper:
             trail.restart()  # decoded by other rules: their ends are not our beginnings
         started = time.perf_counter()
         listener = WhisperListener(self._model, self._network, self._decoder, audio, options)
+        run = RecordingRun(speech, options, listener, trail)
         if trail.kept:
             listener.go_on(trail.kept[-1].carried)
-        run = RecordingRun(speech, options, listener, trail)
-        with self._share.busy():
-            self._shared.decode(run, should_stop=should_stop, on_progress=on_progress)
+        self._shared.decode(run, should_stop=should_stop, on_progress=on_progress)
         spent_s = time.perf_counter() - started
         timings_s = dict(listener.timings_s)
         timings_s["decode_s"] = spent_s - sum(timings_s.values())
@@ -66,9 +67,11 @@ class BatchedWhisper:
 
     def _follow_load(self) -> None:
         now_s = time.monotonic()
-        if now_s - self._looked_at_s < THREADS_LOOK_S:
+        thread = get_ident()  # both libraries keep a number for each
+        if thread == self._looked_for and now_s - self._looked_at_s < THREADS_LOOK_S:
             return
-        self._looked_at_s = now_s
+        self._looked_at_s, self._looked_for = now_s, thread
         threads = self._share.threads()
         torch.set_num_threads(threads)
-        numba.set_num_threads(min(threads, self._most_threads))
+        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        numba.set_num_threads(min(threads, most))
