@@ -1,8 +1,8 @@
-"""Attention of single queries on a CPU, compiled when first used and kept on disk.
+"""What a decoder step does beside products by weights, on a CPU; compiled when first used.
 
-A decoder step is bound by reading keys and values. These loops read each of them once, in
-bfloat16 or float32, and compute in float32; torch's operators take three to ten times as long
-for one query a row.
+A step is bound by reading keys and values. These loops read each of them once, in bfloat16 or
+float32, and compute in float32; torch's operators take three to ten times as long for one query
+a row. A row's result does not depend on the other rows, nor on the number of threads.
 """
 
 from typing import Any
@@ -11,10 +11,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.batched.compiling import compile_loops
+
 Array = NDArray[Any]
 
 WIDTH = 64  # of a head
 LOG2_E = np.float32(1.4426950408889634)
+FAST: dict[str, Any] = {"parallel": True, "fastmath": True, "error_model": "numpy"}
 
 
 @numba.njit(inline="always", fastmath=True)
@@ -39,7 +42,7 @@ def _wide(bits: np.uint16) -> np.float32:
     return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@compile_loops(**FAST)
 def attend_bfloat16(
     queries: Array, keys: Array, values: Array, slots: Array, lengths: Array, out: Array
 ) -> None:
@@ -75,7 +78,7 @@ def attend_bfloat16(
             out[row, head, d] = mixed[d] / total
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@compile_loops(**FAST)
 def attend_float32(
     queries: Array, keys: Array, values: Array, slots: Array, lengths: Array, out: Array
 ) -> None:
