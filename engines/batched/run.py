@@ -57,7 +57,7 @@ class Part:
     window: int  # its planned window
     span: Span
     depth: int = 0
-    tries: int = 0
+    failed: list[tuple[DecodedWindow, float]] = field(default_factory=list)  # with its ratio
     features: torch.Tensor | None = None
 
 
@@ -131,7 +131,7 @@ class RecordingRun:
             features=part.features,
             prompt=prompt,
             sot_index=prompt.index(self._settled.sot),
-            temperature=self._temperatures[part.tries],
+            temperature=self._temperatures[len(part.failed)],
             seed=self._seed(part),
         )
         return part, request
@@ -140,12 +140,12 @@ class RecordingRun:
         """Take back what was written for a window that `next_request` handed out."""
         text = self._tokenizer.decode([t for t in decoded.tokens if t < self._tokenizer.eot])
         ratio = compression_ratio(text.strip()) if text.strip() else 0.0
-        if rules.needs_hotter(
-            ratio, decoded.avg_logprob, decoded.no_speech_prob
-        ) and part.tries + 1 < len(self._temperatures):
-            part.tries += 1
-            self._waiting.appendleft(part)
-            return
+        if rules.needs_hotter(ratio, decoded.avg_logprob, decoded.no_speech_prob):
+            part.failed.append((decoded, ratio))
+            if len(part.failed) < len(self._temperatures):
+                self._waiting.appendleft(part)
+                return
+            decoded, ratio = _best(part.failed)
         segments = self._heard(part, decoded, ratio)
         progress = self._progress[part.window]
         progress.segments.extend(segments)
@@ -238,4 +238,14 @@ class RecordingRun:
     def _seed(self, part: Part) -> int:
         """Of this window at this temperature, whatever else is decoded and in which order."""
         start = round(part.span.start_s * 1000)
-        return (start * (MAX_REPAIRS + 1) + part.depth) * len(rules.TEMPERATURES) + part.tries
+        return (start * (MAX_REPAIRS + 1) + part.depth) * len(rules.TEMPERATURES) + len(part.failed)
+
+
+def _best(failed: Sequence[tuple[DecodedWindow, float]]) -> tuple[DecodedWindow, float]:
+    """Of texts that all fail the gates, the likeliest; of those in a loop only if all are.
+
+    openai-whisper keeps the last one, drawn at the highest temperature: over noise it is often
+    made of foreign letters.
+    """
+    straight = [one for one in failed if one[1] <= rules.MAX_COMPRESSION_RATIO]
+    return max(straight or failed, key=lambda one: one[0].avg_logprob)
