@@ -29,7 +29,9 @@ SURE = 0.5
 
 
 class WhisperListener:
-    """One recording before the networks. Used by whoever drives the decoder."""
+    """One recording before the networks. Used by whoever drives the decoder, once `prepare` was
+    called by the recording's owner.
+    """
 
     def __init__(
         self,
@@ -64,13 +66,21 @@ class WhisperListener:
             "language_probability": self.language_probability,
         }
 
+    def prepare(self) -> None:
+        """Make the spectrogram (bins, frames): of hours it takes a minute, and windows of other
+        recordings shall not stand still for it.
+        """
+        with self._timed("mel_s"):
+            self._spectrogram = log_mel(self._audio, self._network.dims.n_mels)
+
     @torch.inference_mode()
     def encode(self, span: Span) -> torch.Tensor:
         """Features (1500, width) of a window, followed by silence up to 30 s."""
         known = self._heard_for_language.pop(span, None)
         if known is not None:
             return known
-        spectrogram = self._mel()
+        spectrogram = self._spectrogram
+        assert spectrogram is not None  # noqa: S101 - prepared before its first window
         with self._timed("encode_s"):
             first, last = (round(t * rules.FRAMES_PER_S) for t in (span.start_s, span.end_s))
             recorded = spectrogram[:, first : min(last, first + N_FRAMES)]
@@ -101,13 +111,6 @@ class WhisperListener:
             return segments
         with self._timed("words_s"):
             return self._words(segments, span, features)
-
-    def _mel(self) -> torch.Tensor:
-        """The spectrogram (bins, frames), made when the first window is encoded."""
-        if self._spectrogram is None:
-            with self._timed("mel_s"):
-                self._spectrogram = log_mel(self._audio, self._network.dims.n_mels)
-        return self._spectrogram
 
     def _detect(self, plan: Sequence[Span]) -> tuple[str, float]:
         """The language of the first window, or of the first few when that one is not sure."""

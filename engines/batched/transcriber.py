@@ -59,11 +59,18 @@ class BatchedWhisper:
         run = RecordingRun(speech, options, listener, trail)
         if trail.kept:
             listener.go_on(trail.kept[-1].carried)
+        if speech.spans:
+            self._prepare(listener)
         self._shared.decode(run, should_stop=should_stop, on_progress=on_progress)
         spent_s = time.perf_counter() - started
         timings_s = dict(listener.timings_s)
         timings_s["decode_s"] = spent_s - sum(timings_s.values())
         return Heard(run.segments, listener.language, listener.language_probability, timings_s)
+
+    def _prepare(self, listener: WhisperListener) -> None:
+        with self._share.busy():  # beside whoever drives
+            torch.set_num_threads(self._share.threads())
+            listener.prepare()
 
     def _follow_load(self) -> None:
         now_s = time.monotonic()

@@ -274,7 +274,21 @@ class TestFakeEngine(EngineContract, SamplingContract):
         return FakeLoader()
 
 
-class TestOpenAIWhisperEngine(EngineContract, SamplingContract):
+class Sequential:
+    """An engine whose jobs all ask for one window after the other."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.info = engine.info
+
+    def transcribe(self, audio, options, **kwargs):
+        options = replace(options, decode_mode="sequential")
+        return self._engine.transcribe(audio, options, **kwargs)
+
+
+class OpenAIWhisperContract(EngineContract, SamplingContract):
+    """What both ways of decoding with openai-whisper's weights do."""
+
     @pytest.fixture(scope="class")
     @classmethod
     def loader(cls):
@@ -291,4 +305,27 @@ class TestOpenAIWhisperEngine(EngineContract, SamplingContract):
             transcribe(engine, two_cities(), stop_at_the_second_question, shares.append)
 
         assert shares == []
-        assert not engine.model.decoder._forward_pre_hooks  # it asks no more
+
+
+class TestBatchedOpenAIWhisper(OpenAIWhisperContract):
+    pass
+
+
+class TestSequentialOpenAIWhisper(OpenAIWhisperContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def loaded(cls, loader):
+        engine = loader.load("tiny", "cpu")
+        yield engine
+        loader.unload(engine)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls, loaded):
+        return Sequential(loaded)
+
+    def test_a_stopped_decoder_asks_no_more(self, engine, loaded):
+        with pytest.raises(Stopped):
+            transcribe(engine, two_cities(), lambda: True)
+
+        assert not loaded.model.decoder._forward_pre_hooks

@@ -1,4 +1,4 @@
-"""Going on after kept windows, where the real engine carries more than the contract shows."""
+"""Going on after kept windows, where the sequential decoder carries more than the contract shows."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from engines.base import SAMPLE_RATE_HZ
 from tests.kept_windows import through_json
 from tests.real_models import real_loader, two_cities
 
-DRAWING = TranscriptionOptions("tiny", temperature=0.8, word_timestamps=True)
+DRAWING = TranscriptionOptions(
+    "tiny", temperature=0.8, word_timestamps=True, decode_mode="sequential"
+)
 
 
 def speech_silence_speech():

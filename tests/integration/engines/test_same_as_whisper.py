@@ -39,7 +39,7 @@ def test_the_transcript_is_whispers_token_for_token(engine, whisper_model, optio
 
     ours = engine.transcribe(
         audio,
-        TranscriptionOptions("tiny", **options),
+        TranscriptionOptions("tiny", decode_mode="sequential", **options),
         on_progress=lambda _: None,
         should_stop=lambda: False,
     )
