@@ -29,4 +29,4 @@ def slot_mb(dims: ModelDimensions, dtype: torch.dtype) -> float:
     places = dims.n_audio_ctx + dims.n_text_ctx
     numbers = 2 * dims.n_text_layer * dims.n_text_state * places
     size_bytes: int = torch.empty(0, dtype=dtype).element_size()
-    return numbers * size_bytes / MIB
+    return float(numbers * size_bytes) / MIB
