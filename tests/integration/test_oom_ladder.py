@@ -8,7 +8,11 @@ from engines.out_of_memory import guard_memory
 from model_pool import ModelPool, acquire_model
 from tests.real_models import real_loader, two_cities
 
-OPTIONS = TranscriptionOptions("base", language="en", temperature=0.0)
+MODES = ("batched", "sequential")
+
+
+def options(mode):
+    return TranscriptionOptions("base", language="en", temperature=0.0, decode_mode=mode)
 
 
 def run_out(*_):
@@ -45,26 +49,34 @@ class TightLoader:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
         engine.model.encoder.register_forward_pre_hook(count)
+        network = engine._batched_decoder()._network
+        encode = network.encode
+        network.encode = lambda mel: (count(), encode(mel))[1]
+
+
+@pytest.fixture(scope="module", params=MODES)
+def mode(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def tiny_text():
+def tiny_text(mode):
     """What tiny alone makes of the recording."""
     loader = real_loader("tiny")
     engine = loader.load("tiny", "cpu")
     transcript = engine.transcribe(
-        two_cities(), OPTIONS, on_progress=lambda _: None, should_stop=lambda: False
+        two_cities(), options(mode), on_progress=lambda _: None, should_stop=lambda: False
     )
     loader.unload(engine)
     return transcript.text
 
 
 @pytest.mark.parametrize("stage", ["load", "decode"])
-def test_base_falls_back_to_tiny_and_the_transcript_says_so(stage, tiny_text):
+def test_base_falls_back_to_tiny_and_the_transcript_says_so(stage, mode, tiny_text):
     pool = ModelPool(TightLoader(stage))
 
     with acquire_model("base", 30, pool=pool) as model:
-        transcript = model.transcribe(two_cities(), OPTIONS)
+        transcript = model.transcribe(two_cities(), options(mode))
 
     assert transcript.text == tiny_text
     assert (transcript.model_requested, transcript.model_used) == ("base", "tiny")
@@ -75,13 +87,13 @@ def test_base_falls_back_to_tiny_and_the_transcript_says_so(stage, tiny_text):
 
 
 @pytest.mark.parametrize("stage", ["load", "decode"])
-def test_a_job_that_forbids_it_ends_with_out_of_memory(stage):
+def test_a_job_that_forbids_it_ends_with_out_of_memory(stage, mode):
     pool = ModelPool(TightLoader(stage))
 
     with (
         pytest.raises(OutOfMemory),
         acquire_model("base", 30, allow_downgrade=False, pool=pool) as m,
     ):
-        m.transcribe(two_cities(), OPTIONS)
+        m.transcribe(two_cities(), options(mode))
 
     assert pool.get_stats()["total_loaded"] == 0

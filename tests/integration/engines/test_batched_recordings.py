@@ -3,8 +3,9 @@
 import wave
 from dataclasses import replace
 from difflib import SequenceMatcher
+from functools import partial
 from statistics import median
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from domain.errors import OutOfMemory, Stopped
 from domain.options import TranscriptionOptions
 from domain.windows import ignore_window
 from engines.base import SAMPLE_RATE_HZ
+from engines.cpu_share import CpuShare
+from engines.openai_whisper import OpenAIWhisperLoader
 from scripts.samples import sample_path
 from tests.kept_windows import through_json
 from tests.real_models import MODEL_DIR, real_loader, two_cities
@@ -139,6 +142,31 @@ def test_recordings_that_are_decoded_together_say_to_the_bit_what_each_says_alon
         check_same(transcript, one_by_one[name])
 
 
+def test_recordings_that_are_decoded_together_are_one_engine_at_work(tmp_path):
+    share = CpuShare(tmp_path / "places", cores=2)
+    loader = OpenAIWhisperLoader(MODEL_DIR, device="cpu", share=share)
+    engine = loader.load("tiny", "cpu")
+    threads, arrived = [], {"one": Event(), "another": Event()}
+
+    def call(name):
+        def should_stop():
+            arrived[name].set()
+            return False
+
+        def on_progress(_):
+            assert all(event.wait(PATIENCE_S) for event in arrived.values())
+            threads.append(share.threads())
+
+        return transcribe(
+            engine, sample("jfk.wav"), should_stop=should_stop, on_progress=on_progress
+        )
+
+    run_all({name: partial(call, name) for name in arrived})
+
+    loader.unload(engine)
+    assert threads == [2, 2]
+
+
 def test_a_stop_of_one_recording_changes_no_other(engine, one_by_one):
     asked = []
 
@@ -163,14 +191,14 @@ def test_memory_that_runs_out_ends_what_is_decoded_and_the_engine_goes_on(
     decoder = engine._batched_decoder()._decoder
     steps = []
 
-    def fill_memory(*arguments):
+    def fill_memory():
         steps.append(1)
         if len(steps) == 10:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return forward(*arguments)
+        return step()
 
-    forward = decoder._forward
-    monkeypatch.setattr(decoder, "_forward", fill_memory)
+    step = decoder.step
+    monkeypatch.setattr(decoder, "step", fill_memory)
 
     with pytest.raises(OutOfMemory):
         transcribe(engine, two_cities())

@@ -1,4 +1,4 @@
-"""Going on after kept windows, where the sequential decoder carries more than the contract shows."""
+"""Going on after kept windows where the sequential decoder carries more than all engines do."""
 
 import numpy as np
 import pytest
