@@ -4,12 +4,13 @@ A slot is one window's place. Two implementations of one idea: on a CPU compiled
 slots in any order; elsewhere torch's fused attention reads the first slots in a row.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
-from engines.batched.kernels import attend_bfloat16, attend_float32
+from engines.batched.kernels import attend_bfloat16, attend_float32, store_places
 
 
 class KeyValueCache(Protocol):
@@ -34,22 +35,18 @@ class CpuCache:
     def __init__(self, slots: int, heads: int, places: int, dtype: torch.dtype) -> None:
         width = 64
         self._heads = heads
-        self._keys = torch.zeros(slots, heads, width, places, dtype=dtype)
-        self._values = torch.zeros(slots, heads, places, width, dtype=dtype)
         is_narrow = dtype == torch.bfloat16
         self._attend = attend_bfloat16 if is_narrow else attend_float32
-        as_numpy = (lambda t: t.view(torch.uint16).numpy()) if is_narrow else torch.Tensor.numpy
-        self._key_numbers, self._value_numbers = as_numpy(self._keys), as_numpy(self._values)
+        self._as_numpy = _bits if is_narrow else torch.Tensor.numpy
+        self._key_numbers = self._as_numpy(torch.zeros(slots, heads, width, places, dtype=dtype))
+        self._value_numbers = self._as_numpy(torch.zeros(slots, heads, places, width, dtype=dtype))
         self._scale = width**-0.5
 
     def write(self, mixed: torch.Tensor, slots: torch.Tensor, first: torch.Tensor) -> None:
         """See `KeyValueCache.write`."""
         rows, count, _ = mixed.shape
-        halves = mixed.view(rows, count, 2, self._heads, -1)
-        for row, (slot, place) in enumerate(zip(slots.tolist(), first.tolist(), strict=True)):
-            stop = place + count
-            self._keys[slot, :, :, place:stop] = halves[row, :, 0].permute(1, 2, 0)
-            self._values[slot, :, place:stop] = halves[row, :, 1].transpose(0, 1)
+        halves = self._as_numpy(mixed.view(rows, count, 2, self._heads, -1))
+        store_places(halves, slots.numpy(), first.numpy(), self._key_numbers, self._value_numbers)
 
     def attend(
         self, queries: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
@@ -67,6 +64,11 @@ class CpuCache:
             out.numpy(),
         )
         return out.view(rows, count, width).to(queries.dtype)
+
+
+def _bits(tensor: torch.Tensor) -> NDArray[Any]:
+    """The memory of a bfloat16 tensor: numpy has no such type."""
+    return tensor.view(torch.uint16).numpy()
 
 
 class DeviceCache:

@@ -16,13 +16,15 @@ from engines.batched.compiling import compile_loops
 Array = NDArray[Any]
 
 WIDTH = 64  # of a head
+BLOCK = 64  # places or tokens that are handled together
+FORBIDDEN = np.float32(-1e30)  # finite: the compiler may then reorder what it computes
 LOG2_E = np.float32(1.4426950408889634)
 FAST: dict[str, Any] = {"parallel": True, "fastmath": True, "error_model": "numpy"}
 
 
 @numba.njit(inline="always", fastmath=True)
 def _exp(x: np.float32) -> np.float32:
-    """The exponential of x <= 0, relative error below 3e-7; unlike libm's it vectorises."""
+    """The exponential of x <= 0, within 3e-7; unlike libm's it vectorises."""
     y = max(x * LOG2_E, np.float32(-126.0))
     whole = np.floor(y)
     part = y - whole
@@ -108,3 +110,77 @@ def attend_float32(
                 mixed[d] += weight * value[d]
         for d in range(WIDTH):
             out[row, head, d] = mixed[d] / total
+
+
+@compile_loops(**FAST)
+def store_places(mixed: Array, slots: Array, first: Array, keys: Array, values: Array) -> None:
+    """For every row r: mixed[r] to the places from `first[r]` on of keys and values of slots[r].
+
+    mixed (rows, n, 2, heads, 64), keys before values; keys and values as in `attend_bfloat16`,
+    all of one type.
+    """
+    rows, count, _, heads, _ = mixed.shape
+    for job in numba.prange(rows * heads):
+        row, head = job // heads, job % heads
+        slot, place = slots[row], first[row]
+        for t in range(count):
+            for d in range(WIDTH):
+                values[slot, head, place + t, d] = mixed[row, t, 1, head, d]
+        for begin in range(0, count, BLOCK):
+            end = min(begin + BLOCK, count)
+            for d in range(WIDTH):
+                for t in range(begin, end):
+                    keys[slot, head, d, place + t] = mixed[row, t, 0, head, d]
+
+
+@numba.njit(fastmath=True)
+def _highest(logits: Array, never: Array, begin: int, end: int) -> tuple[int, np.float32]:
+    """Where the highest logit is that nothing forbids, and how high; the first one of equals."""
+    best, place = FORBIDDEN, begin
+    for low in range(begin, end, BLOCK):
+        high = min(low + BLOCK, end)
+        highest = FORBIDDEN
+        for i in range(low, high):
+            highest = max(highest, logits[i] + never[i])
+        if highest > best:
+            best, place = highest, low
+    while place < end - 1 and logits[place] + never[place] != best:
+        place += 1
+    return place, best
+
+
+@numba.njit(fastmath=True)
+def _exp_sum(logits: Array, never: Array, begin: int, end: int, less: np.float32) -> np.float32:
+    """The sum of exp(logit - less) over what nothing forbids; `less` is not below any."""
+    total = np.float32(0)
+    for i in range(begin, end):
+        total += _exp(logits[i] + never[i] - less)
+    return total
+
+
+@compile_loops(**FAST)
+def choose_tokens(
+    logits: Array, never: Array, ranges: Array, stamps_from: int, tokens: Array, normalisers: Array
+) -> None:
+    """For every row the likeliest token that may come, and the logarithm of the sum of the
+    exponentials of all that may: what is to be taken off a logit to make a log probability.
+
+    logits (rows, vocabulary) float32; never (vocabulary,) float32: 0, or FORBIDDEN for what no
+    row may have. Of row r text may come from `ranges[0, r]` to `stamps_from`, timestamps from
+    `ranges[1, r]` to `ranges[2, r]`; if these are likelier together than every single text, one
+    of them must come.
+    """
+    for row in numba.prange(logits.shape[0]):
+        scores = logits[row]
+        first_text, first_stamp, end = ranges[0, row], ranges[1, row], ranges[2, row]
+        text, best_text = _highest(scores, never, first_text, stamps_from)
+        stamp, best_stamp = _highest(scores, never, first_stamp, end)
+        stamps = best_stamp + np.log(_exp_sum(scores, never, first_stamp, end, best_stamp))
+        if first_stamp < end and stamps > best_text:
+            tokens[row], normalisers[row] = stamp, stamps
+            continue
+        highest = max(best_text, best_stamp)
+        tokens[row] = stamp if best_stamp > best_text else text
+        total = _exp_sum(scores, never, first_text, stamps_from, highest)
+        total += _exp_sum(scores, never, first_stamp, end, highest)
+        normalisers[row] = highest + np.log(total)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from whisper.tokenizer import Tokenizer
 
+from engines.batched.kernels import FORBIDDEN, choose_tokens
+
 MAX_FIRST_STAMP = 50  # 1.0 s: a first timestamp may not lie later
 PAIR = 2
 NEVER = float("-inf")
@@ -31,7 +33,7 @@ class RuleState:
             *(torch.full((rows,), -1, dtype=torch.long, device=device) for _ in range(3)),
         )
 
-    def select(self, rows: torch.Tensor) -> "RuleState":
+    def select(self, rows: torch.Tensor | slice) -> "RuleState":
         """A copy of these rows."""
         return RuleState(*(part[rows] for part in self.parts()))
 
@@ -57,39 +59,61 @@ class TokenRules:
     def __init__(self, tokenizer: Tokenizer, vocabulary: int, device: torch.device) -> None:
         self._stamps_from = tokenizer.timestamp_begin
         self._end = tokenizer.eot
-        ids = torch.arange(vocabulary, device=device)
-        self._ids = ids
-        self._is_stamp = ids >= self._stamps_from
-        self._is_text = ids < self._end
+        self._vocabulary = vocabulary
+        self._ids = torch.arange(vocabulary, device=device)
+        self._is_stamp = self._ids >= self._stamps_from
         self._never = torch.zeros(vocabulary, device=device)
         self._never[self._suppressed(tokenizer)] = NEVER
-        self._never_first = self._never.clone()
-        self._never_first[[*tokenizer.encode(" "), tokenizer.eot]] = NEVER
-        # A window begins with a timestamp, at most MAX_FIRST_STAMP steps from its start.
-        self._never_first[: self._stamps_from] = NEVER
-        self._never_first[self._stamps_from + MAX_FIRST_STAMP + 1 :] = NEVER
+        self._never_numbers = self._never.clamp(min=float(FORBIDDEN)).cpu().numpy()
+
+    def choose(self, logits: torch.Tensor, state: RuleState) -> tuple[torch.Tensor, torch.Tensor]:
+        """The likeliest token of every row that may come, and what to take off the logits of
+        those that may to make log probabilities of them; of logits (rows, vocabulary), float32.
+        """
+        if logits.device.type != "cpu":
+            allowed = self.apply(logits, state)
+            return allowed.argmax(dim=-1), allowed.logsumexp(dim=-1)
+        tokens = torch.empty(len(logits), dtype=torch.long)
+        normalisers = torch.empty(len(logits))
+        choose_tokens(
+            logits.numpy(),
+            self._never_numbers,
+            self._ranges(state).numpy(),
+            self._stamps_from,
+            tokens.numpy(),
+            normalisers.numpy(),
+        )
+        return tokens, normalisers
 
     def apply(self, logits: torch.Tensor, state: RuleState) -> torch.Tensor:
         """The logits (rows, vocabulary), float32, with minus infinity where a rule forbids."""
+        first_text, first_stamp, end = self._ranges(state)[:, :, None]
+        is_outside = (self._ids < first_stamp) | (self._ids >= end)
+        forbidden = (self._ids < first_text) | (self._is_stamp & is_outside)
+        return self._prefer_stamps((logits + self._never).masked_fill(forbidden, NEVER))
+
+    def _ranges(self, state: RuleState) -> torch.Tensor:
+        """(3, rows): the first text that may come, the first timestamp, and one past the last."""
         stamps_from = self._stamps_from
-        is_first = (state.count == 0)[:, None]
-        after_stamp = (state.last >= stamps_from)[:, None]
+        is_first = state.count == 0
+        after_stamp = state.last >= stamps_from
         # The first token counts as paired: whisper asks for `len(seq) < 2 or ...`.
-        after_pair = ((state.before_last >= stamps_from) | (state.count < PAIR))[:, None]
-        no_stamp = after_stamp & after_pair
-        no_text = after_stamp & ~after_pair
-        # Time does not run backwards, and a segment has a length.
+        after_pair = (state.before_last >= stamps_from) | (state.count < PAIR)
         is_open = after_stamp & ~after_pair
-        floor = torch.where(
-            state.last_stamp[:, None] >= 0,
-            state.last_stamp[:, None] + torch.where(is_open, 0, 1),
-            stamps_from,
+        # Time does not run backwards, and a segment has a length. Without a timestamp so far the
+        # last is -1.
+        floor = (state.last_stamp + torch.where(is_open, 0, 1)).clamp(min=stamps_from)
+        first_text = torch.where(is_open, self._end, 0)
+        first_stamp = torch.where(after_stamp & after_pair, self._vocabulary, floor)
+        # A window begins with a timestamp, at most MAX_FIRST_STAMP steps from its start.
+        past_first = stamps_from + MAX_FIRST_STAMP + 1
+        return torch.stack(
+            [
+                first_text.masked_fill(is_first, stamps_from),
+                first_stamp,
+                torch.where(is_first, past_first, self._vocabulary),
+            ]
         )
-        is_past = self._is_stamp & (self._ids < floor)
-        forbidden = ((self._is_stamp & no_stamp) | (self._is_text & no_text) | is_past) & ~is_first
-        allowed = logits + torch.where(is_first, self._never_first, self._never)
-        allowed = allowed.masked_fill(forbidden, NEVER)
-        return self._prefer_stamps(allowed)
 
     def _prefer_stamps(self, logits: torch.Tensor) -> torch.Tensor:
         """If a timestamp is likelier than every single text token, one must come."""

@@ -130,12 +130,13 @@ class SlotDecoder:
     def _choose(self, logits: torch.Tensor, slots: torch.Tensor) -> None:
         """Choose the next token of these slots, of logits (rows, vocabulary)."""
         state = self._state.select(slots)
-        allowed = self._rules.apply(logits, state)
-        chosen = allowed.argmax(dim=-1)
+        chosen, normalisers = self._rules.choose(logits, state)
         for row, slot in enumerate(slots.tolist()):
             if slot in self._draws:
-                chosen[row] = self._draw(slot, allowed[row])
-        logprobs = allowed.gather(1, chosen[:, None])[:, 0] - allowed.logsumexp(dim=-1)
+                alone = slice(row, row + 1)
+                allowed = self._rules.apply(logits[alone], state.select(alone))
+                chosen[row] = self._draw(slot, allowed[0])
+        logprobs = logits.gather(1, chosen[:, None])[:, 0] - normalisers
         self._rules.advance(state, chosen)
         self._state.put(slots, state)
         self._next[slots] = chosen
