@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from engines.batched.linear import pack_linear
 logger = logging.getLogger(__name__)
 
 CANDIDATES = (torch.float32, torch.bfloat16)
+NAMES = {str(dtype).removeprefix("torch."): dtype for dtype in CANDIDATES}
 SHAPE = (1500, 512, 2048)  # rows, in, out: a product of the encoder of base
 TRIES = 5
 WORTH_IT = 1.2  # bfloat16 rounds: it must be this much faster to be chosen
@@ -24,14 +26,14 @@ def fastest_dtype(notes: Path) -> torch.dtype:
     """
     key = f"{_processor()}; torch {torch.__version__}"
     known = _read(notes)
-    if key not in known:
+    if known.get(key) not in NAMES:
         times_s = {str(dtype): _measure_s(dtype) for dtype in CANDIDATES}
         plain, narrow = (times_s[str(dtype)] for dtype in CANDIDATES)
         chosen = torch.bfloat16 if narrow * WORTH_IT < plain else torch.float32
         known[key] = str(chosen).removeprefix("torch.")
         logger.info("precision_chosen", extra={"dtype": known[key], "seconds": times_s})
         _write(notes, known)
-    return torch.bfloat16 if known[key] == "bfloat16" else torch.float32
+    return NAMES[known[key]]
 
 
 @torch.inference_mode()
@@ -63,10 +65,12 @@ def _processor() -> str:
 
 def _read(notes: Path) -> dict[str, str]:
     try:
-        content: dict[str, str] = json.loads(notes.read_text())
+        content = json.loads(notes.read_text())
     except (OSError, ValueError):
         return {}
-    return content
+    if not isinstance(content, dict):
+        return {}
+    return {key: name for key, name in content.items() if isinstance(name, str)}
 
 
 def _write(notes: Path, known: dict[str, str]) -> None:
@@ -77,3 +81,5 @@ def _write(notes: Path, known: dict[str, str]) -> None:
         draft.replace(notes)
     except OSError as error:  # measured again next time
         logger.warning("precision_not_kept", extra={"reason": str(error)})
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
