@@ -38,8 +38,9 @@ class CpuCache:
         is_narrow = dtype == torch.bfloat16
         self._attend = attend_bfloat16 if is_narrow else attend_float32
         self._as_numpy = _bits if is_narrow else torch.Tensor.numpy
-        self._key_numbers = self._as_numpy(torch.zeros(slots, heads, width, places, dtype=dtype))
-        self._value_numbers = self._as_numpy(torch.zeros(slots, heads, places, width, dtype=dtype))
+        # Not filled: memory is taken when a slot is first used, and nothing unwritten is read.
+        self._key_numbers = self._as_numpy(torch.empty(slots, heads, width, places, dtype=dtype))
+        self._value_numbers = self._as_numpy(torch.empty(slots, heads, places, width, dtype=dtype))
         self._scale = width**-0.5
 
     def write(self, mixed: torch.Tensor, slots: torch.Tensor, first: torch.Tensor) -> None:
