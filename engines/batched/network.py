@@ -6,6 +6,7 @@ per window, and weights are converted once to the type that is computed with. Th
 stream and the layer norms stay in float32.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -114,9 +115,9 @@ class FusedWhisper:
             self._silence = Silence([(k.clone(), v.clone()) for k, v in kept], features)
         return self._silence
 
-    def cross_keys_values(self, features: torch.Tensor) -> torch.Tensor:
-        """(layers, windows, places, 2 * width): what every decoder step will look at."""
-        return torch.stack([block.cross_key_value(features) for block in self.decoder_blocks])
+    def cross_keys_values(self, features: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Layer by layer (windows, places, 2 * width): what every decoder step will look at."""
+        return (block.cross_key_value(features) for block in self.decoder_blocks)
 
     def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """(..., width), float32, of token ids and their places in the text."""

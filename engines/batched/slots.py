@@ -4,6 +4,8 @@ A slot's keys and values stay where they are while others come and go. On a CPU 
 does not depend on its company: see `linear`.
 """
 
+from collections.abc import Sequence
+
 import torch
 from whisper.tokenizer import Tokenizer
 
@@ -11,6 +13,8 @@ from engines.batched.caches import CpuCache, DeviceCache, KeyValueCache
 from engines.batched.network import FusedWhisper
 from engines.batched.requests import DecodedWindow, WindowRequest
 from engines.batched.rules import RuleState, TokenRules
+
+LAST = slice(-1, None)
 
 
 class SlotDecoder:
@@ -53,9 +57,9 @@ class SlotDecoder:
         where = self._place(request.features)
         slot = int(where)
         tokens = torch.tensor([request.prompt], device=self._device)
-        logits = self._forward(tokens, where)[0].float()
+        logits = self._forward(tokens, where, [request.sot_index, -1])[0].float()
         window = DecodedWindow(temperature=request.temperature)
-        at_start = logits[request.sot_index].softmax(dim=-1)
+        at_start = logits[0].softmax(dim=-1)
         window.no_speech_prob = float(at_start[self._tokenizer.no_speech])
         self._position[slot] = len(request.prompt)
         self._busy[slot] = (request, window)
@@ -109,8 +113,12 @@ class SlotDecoder:
         self._position[slot] = 0
         return where
 
-    def _forward(self, tokens: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-        """Logits (rows, n, vocabulary) after tokens (rows, n), which join the slots' caches."""
+    def _forward(
+        self, tokens: torch.Tensor, slots: torch.Tensor, scored: Sequence[int] | slice = LAST
+    ) -> torch.Tensor:
+        """Logits (rows, scored, vocabulary) after those of the tokens (rows, n) that `scored`
+        names by their index; all of them join the slots' caches.
+        """
         network = self._network
         first = self._position[slots]
         places = first[:, None] + torch.arange(tokens.shape[1], device=self._device)
@@ -125,7 +133,7 @@ class SlotDecoder:
             queries = block.cross_query(block.cross_norm(x).to(network.dtype))
             x = x + block.cross_out(cross.attend(queries, slots, frames))
             x = x + block.mlp_out(block.mlp_in(block.mlp_norm(x).to(network.dtype)))
-        return network.head(network.decoder_norm(x).to(network.dtype))
+        return network.head(network.decoder_norm(x[:, scored]).to(network.dtype))
 
     def _choose(self, logits: torch.Tensor, slots: torch.Tensor) -> None:
         """Choose the next token of these slots, of logits (rows, vocabulary)."""

@@ -77,7 +77,7 @@ def test_the_decoder_scores_a_text_as_whisper_does():
     slots = decoder(torch.float32)
 
     where = slots._place(features)
-    at_once = slots._forward(torch.tensor([tokens]), where)[0]
+    at_once = slots._forward(torch.tensor([tokens]), where, slice(None))[0]
     slots._position[where] = 0
     one_by_one = []
     for token in tokens:
