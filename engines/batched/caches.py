@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from engines.batched.kernels import attend_bfloat16, attend_float32, store_places
+from engines.batched.kernels import attend_places, store_places
 
 
 class KeyValueCache(Protocol):
@@ -36,7 +36,6 @@ class CpuCache:
         width = 64
         self._heads = heads
         is_narrow = dtype == torch.bfloat16
-        self._attend = attend_bfloat16 if is_narrow else attend_float32
         self._as_numpy = _bits if is_narrow else torch.Tensor.numpy
         # Not filled: memory is taken when a slot is first used, and nothing unwritten is read.
         self._key_numbers = self._as_numpy(torch.empty(slots, heads, width, places, dtype=dtype))
@@ -56,7 +55,7 @@ class CpuCache:
         rows, count, width = queries.shape
         flat = (queries.float() * self._scale).view(rows * count, self._heads, -1)
         out = torch.empty_like(flat)
-        self._attend(
+        attend_places(
             flat.numpy(),
             self._key_numbers,
             self._value_numbers,

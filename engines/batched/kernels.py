@@ -9,6 +9,8 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from engines.batched.compiling import compile_loops
@@ -38,20 +40,27 @@ def _exp(x: np.float32) -> np.float32:
     return power * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)  # type: ignore[no-any-return]
 
 
-@numba.njit(inline="always")
-def _wide(bits: np.uint16) -> np.float32:
-    """The float32 that a bfloat16 stands for."""
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+def _wide(number: Any) -> Any:
+    """The float32 that a bfloat16, given as uint16, stands for; a float32 as it is."""
+    raise NotImplementedError  # for compiled callers: see `_wide_by_type`
+
+
+@overload(_wide, inline="always")
+def _wide_by_type(number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - numba wants bare names
+    if isinstance(number, types.Integer):
+        return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
+    return lambda number: number
 
 
 @compile_loops(**FAST)
-def attend_bfloat16(
+def attend_places(
     queries: Array, keys: Array, values: Array, slots: Array, lengths: Array, out: Array
 ) -> None:
     """For every row r and head h: softmax(queries[r, h] keys[slots[r], h]) values[slots[r], h].
 
     queries and out (rows, heads, 64) float32, already scaled; keys (slots, heads, 64, places)
-    and values (slots, heads, places, 64) bfloat16 as uint16; of the places `lengths[r]` count.
+    and values (slots, heads, places, 64) float32, or
+    bfloat16 as uint16; of the places `lengths[r]` count.
     """
     heads = queries.shape[1]
     for job in numba.prange(queries.shape[0] * heads):
@@ -81,42 +90,10 @@ def attend_bfloat16(
 
 
 @compile_loops(**FAST)
-def attend_float32(
-    queries: Array, keys: Array, values: Array, slots: Array, lengths: Array, out: Array
-) -> None:
-    """As `attend_bfloat16`, with float32 keys and values."""
-    heads = queries.shape[1]
-    for job in numba.prange(queries.shape[0] * heads):
-        row, head = job // heads, job % heads
-        slot, length = slots[row], lengths[row]
-        weights = np.zeros(length, np.float32)
-        for d in range(WIDTH):
-            factor = queries[row, head, d]
-            key = keys[slot, head, d]
-            for t in range(length):
-                weights[t] += factor * key[t]
-        highest = weights[0]
-        for t in range(length):
-            highest = max(highest, weights[t])
-        total = np.float32(0)
-        for t in range(length):
-            weights[t] = _exp(weights[t] - highest)
-            total += weights[t]
-        mixed = np.zeros(WIDTH, np.float32)
-        for t in range(length):
-            weight = weights[t]
-            value = values[slot, head, t]
-            for d in range(WIDTH):
-                mixed[d] += weight * value[d]
-        for d in range(WIDTH):
-            out[row, head, d] = mixed[d] / total
-
-
-@compile_loops(**FAST)
 def store_places(mixed: Array, slots: Array, first: Array, keys: Array, values: Array) -> None:
     """For every row r: mixed[r] to the places from `first[r]` on of keys and values of slots[r].
 
-    mixed (rows, n, 2, heads, 64), keys before values; keys and values as in `attend_bfloat16`,
+    mixed (rows, n, 2, heads, 64), keys before values; keys and values as in `attend_places`,
     all of one type.
     """
     rows, count, _, heads, _ = mixed.shape

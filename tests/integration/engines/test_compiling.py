@@ -37,7 +37,7 @@ started = set(os.listdir("/proc/self/task")) - before
 def attend():
     keys = np.ones((1, 2, 64, 3), np.float32)
     out = np.zeros((1, 2, 64), np.float32)
-    kernels.attend_float32(
+    kernels.attend_places(
         out + 1, keys, keys.transpose(0, 1, 3, 2).copy(), np.array([0]), np.array([3]), out
     )
     return out

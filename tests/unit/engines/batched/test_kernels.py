@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.batched.kernels import _exp, attend_bfloat16, attend_float32
+from engines.batched.kernels import _exp, attend_places
 
 HEADS, WIDTH, PLACES, SLOTS = 3, 64, 97, 5
 ROUNDING = 2e-6  # of the sums, which are float32 whatever the type of keys and values
@@ -15,11 +15,9 @@ def attend(queries, keys, values, slots, lengths):
     out = torch.empty_like(queries)
     transposed = keys.transpose(2, 3).contiguous()
     numbers = [transposed, values]
-    run = attend_float32
     if keys.dtype == torch.bfloat16:
         numbers = [tensor.view(torch.uint16) for tensor in numbers]
-        run = attend_bfloat16
-    run(
+    attend_places(
         queries.numpy(),
         *(tensor.numpy() for tensor in numbers),
         np.array(slots),
