@@ -20,6 +20,7 @@ from engines.ctranslate2_batches import BatchedPass
 from engines.ctranslate2_decoder import Decoder
 from engines.ctranslate2_plan import plan_windows, windows_of
 from engines.ctranslate2_sequence import SequentialPass
+from engines.devices import devices_for
 from engines.mel import log_mel
 from engines.model_facts import weights_mb
 from engines.out_of_memory import guard_memory, reclaim
@@ -191,13 +192,7 @@ class FasterWhisperLoader:
     def devices(self) -> list[str]:
         """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
         has_gpu = self._device != "cpu" and ctranslate2.get_cuda_device_count() > 0
-        if self._device == "auto":
-            return ["cuda:0", "cpu"] if has_gpu else ["cpu"]
-        if self._device == "cpu":
-            return ["cpu"]
-        if not has_gpu:
-            raise ConfigurationError(f"WHISPER_DEVICE is {self._device}, but no GPU answers")
-        return ["cuda:0" if self._device == "cuda" else self._device, "cpu"]
+        return devices_for(self._device, has_gpu=has_gpu)
 
     def estimate_mb(self, model_size: str, device: str) -> float:
         """Memory of the weights there, from the published number of parameters."""

@@ -11,7 +11,7 @@ import whisper
 
 from audio.speech import SpeechMap, find_speech
 from domain.coverage import report_coverage, warnings_of
-from domain.errors import ConfigurationError, Stopped
+from domain.errors import Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
@@ -21,6 +21,7 @@ from engines.batched.room import slots_for
 from engines.batched.transcriber import BatchedWhisper
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard, WindowLoop
+from engines.devices import devices_for
 from engines.loading import load_whisper
 from engines.model_facts import weights_mb
 from engines.out_of_memory import guard_memory, reclaim
@@ -215,13 +216,7 @@ class OpenAIWhisperLoader:
         """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
         # Asked in the process that transcribes, never before a fork: it may initialise CUDA.
         has_gpu = self._device != "cpu" and torch.cuda.is_available()
-        if self._device == "auto":
-            return ["cuda:0", "cpu"] if has_gpu else ["cpu"]
-        if self._device == "cpu":
-            return ["cpu"]
-        if not has_gpu:
-            raise ConfigurationError(f"WHISPER_DEVICE is {self._device}, but no GPU answers")
-        return ["cuda:0" if self._device == "cuda" else self._device, "cpu"]
+        return devices_for(self._device, has_gpu=has_gpu)
 
     def estimate_mb(self, model_size: str, device: str) -> float:
         """Memory of the weights there, from the published number of parameters."""

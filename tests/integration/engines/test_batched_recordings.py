@@ -19,7 +19,7 @@ from engines.cpu_share import CpuShare
 from engines.openai_whisper import OpenAIWhisperLoader
 from scripts.samples import sample_path
 from tests.kept_windows import through_json
-from tests.real_models import MODEL_DIR, real_loader, two_cities
+from tests.real_models import MODEL_DIR, two_cities
 
 PATIENCE_S = 120
 
@@ -56,21 +56,6 @@ RECORDINGS = {  # audio and options
     "drawn": (lambda: sample("austen_0870.wav"), {"temperature": 0.8}),
     "pauses and a prompt": (speech_with_pauses, {"initial_prompt": "Mr. Dashwood"}),
 }
-
-
-@pytest.fixture(scope="module")
-def engine():
-    loader = real_loader("tiny")
-    engine = loader.load("tiny", "cpu")
-    yield engine
-    loader.unload(engine)
-
-
-@pytest.fixture(scope="module")
-def whisper_model(engine):
-    model = whisper.load_model(str(MODEL_DIR / "tiny.pt"), device="cpu")
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
-    return model
 
 
 def transcribe(

@@ -7,7 +7,7 @@ import whisper
 from domain.options import TranscriptionOptions
 from engines.base import SAMPLE_RATE_HZ
 from engines.openai_whisper import SAMPLING_SEED
-from tests.real_models import MODEL_DIR, real_loader, two_cities
+from tests.real_models import two_cities
 
 CASES = {  # options, and how many seconds of the recording
     "as it comes": ({}, 33),
@@ -16,21 +16,6 @@ CASES = {  # options, and how many seconds of the recording
     "translation of a named language": ({"task": "translate", "language": "de"}, 5),
     "sampling": ({"temperature": 0.8}, 33),
 }
-
-
-@pytest.fixture(scope="module")
-def engine():
-    loader = real_loader("tiny")
-    engine = loader.load("tiny", "cpu")
-    yield engine
-    loader.unload(engine)
-
-
-@pytest.fixture(scope="module")
-def whisper_model(engine):
-    model = whisper.load_model(str(MODEL_DIR / "tiny.pt"), device="cpu")
-    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
-    return model
 
 
 @pytest.mark.parametrize(("options", "length_s"), CASES.values(), ids=CASES)
