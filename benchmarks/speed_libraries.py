@@ -172,9 +172,9 @@ def load_side(order: Order) -> Side:
     """Load the model of a side. Raises what its library raises."""
     contender = CONTENDERS[order.side]
     torch.set_num_threads(order.threads)
-    if contender.library is Library.ENGINE:
+    if contender.package is Library.ENGINE:
         return EngineSide(order, **contender.options)
-    if contender.library is Library.WHISPER:
+    if contender.package is Library.WHISPER:
         return WhisperSide(order, **contender.options)
     return FasterWhisperSide(order, **contender.options)
 

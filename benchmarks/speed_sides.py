@@ -26,14 +26,14 @@ class Contender:
 
     name: str
     title: str
-    library: Library
+    package: Library
     options: Mapping[str, Any] = field(default_factory=dict)  # of `speed_libraries`
     wanted: float | None = None  # how many times as fast our first side shall be, on a CPU
 
     @property
     def is_ours(self) -> bool:
         """Whether it is this project's."""
-        return self.library is Library.ENGINE
+        return self.package is Library.ENGINE
 
     @property
     def may_gain(self) -> bool:
@@ -83,7 +83,7 @@ def versions_of(contenders: Sequence[Contender]) -> dict[str, str]:
     needs_it = {
         contender.name
         for contender in contenders
-        if contender.library is Library.FASTER_WHISPER
+        if contender.package is Library.FASTER_WHISPER
         or contender.options.get("engine") == "faster_whisper"
     }
     if not needs_it:
