@@ -13,6 +13,8 @@ from tests.acceptance.conftest import await_value
 WINDOW_S = 30.0
 # Side by side, the slots are full, and as many may wait for one that is late.
 WINDOWS_UNDER_WAY = {"sequential": 1, "batched": 2 * MOST["cpu"]}
+# Side by side, the last fifth may be over before anybody can kill.
+KILLED_AT = {"sequential": 0.8, "batched": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,8 @@ def await_share(server, job_id, share):
 
 def test_a_killed_worker_costs_at_most_the_windows_under_way(pair, long_job):
     job_id = long_job.submit(pair)
-    seen = await_share(pair, job_id, 0.8)
+    share = KILLED_AT[long_job.mode]
+    seen = await_share(pair, job_id, share)
     _, child = owner_of(pair, job_id)
 
     psutil.Process(child).kill()
@@ -77,7 +80,7 @@ def test_a_killed_worker_costs_at_most_the_windows_under_way(pair, long_job):
     assert (job["status"], job["attempt"]) == ("completed", 2)
     # What people had been shown was kept; what was under way is lost.
     assert resumed_from_s(pair, job_id) >= seen["progress"] * job["duration"] - 0.1
-    assert resumed_from_s(pair, job_id) >= 0.8 * job["duration"] - long_job.under_way_s
+    assert resumed_from_s(pair, job_id) >= share * job["duration"] - long_job.under_way_s
     assert job["transcription"] == long_job.undisturbed
 
 
