@@ -29,14 +29,21 @@ logger = logging.getLogger(__name__)
 
 
 class ModelPool:
-    """Lends loaded models, one borrower each.
+    """Lends loaded models, each to as many borrowers at a time as its engine serves.
 
     Every model is loading, idle or lent. Eviction looks only in `_idle`, so a model in use
     is never unloaded. Loading and unloading happen outside the lock.
 
+    Of a size on a device there is one copy, however many borrow it; who asks for one that is
+    being loaded waits for that load, and for its error. There are two copies only where the
+    engine serves no more borrowers, and while the borrowers of a discarded one, which nobody
+    new gets, have not let go of it yet.
+
     `capacity` is how many models are kept when nobody needs them, `max_capacity` how many may
     be there at all. `max_mb` bounds their memory per device; 0 means a share of the device
     among `processes`, which one model alone may exceed: then the device has the last word.
+    A model counts with its loader's estimate while it loads and with what it holds from then
+    on. What it holds grows while it decodes: that keeps others out, and evicts nobody.
     """
 
     def __init__(
@@ -92,17 +99,33 @@ class ModelPool:
             self._fallback_to_smaller_model(descent, "load", reason)
 
     def release(self, instance: ModelInstance) -> None:
-        """Take a lent model back. Does nothing for one that is not lent."""
+        """Take a lent model back from one borrower. Does nothing for one that is not lent."""
         self._take_back(instance, keep=True)
 
     def discard(self, instance: ModelInstance) -> None:
-        """Take a lent model back and unload it: it ran out of memory or broke."""
+        """Take a lent model back from one borrower: it ran out of memory or broke.
+
+        Nobody new gets it; it is unloaded when the last borrower gave it back.
+        """
         self._take_back(instance, keep=False)
 
-    def fallback_while_decoding(self, descent: Descent, reason: str) -> None:
-        """Note that decoding ran out of memory and take the next rung. Raises OutOfMemory."""
+    def fallback_while_decoding(
+        self, descent: Descent, instance: ModelInstance, error: OutOfMemory
+    ) -> bool:
+        """Take the next rung after decoding with this lent model ran out of memory.
+
+        True when the borrower goes on with it, in smaller batches; otherwise it was discarded.
+        Raises OutOfMemory.
+        """
         logger.warning("OOM decoding with %s on %s", descent.model_size, descent.device)
-        self._fallback_to_smaller_model(descent, "decode", reason)
+        batch_size = error.details.get("batch_size")
+        has_shrunk = isinstance(batch_size, int) and instance.model.shrink_batch(batch_size)
+        if not has_shrunk:
+            self.discard(instance)
+        self._fallback_to_smaller_model(
+            descent, "decode", error.message, has_shrunk_batch=has_shrunk
+        )
+        return has_shrunk
 
     def warm_up(self, model_size: str) -> bool:
         """Load a model ahead of need, if there is room; True when it is there afterwards.
@@ -174,9 +197,11 @@ class ModelPool:
         is_hit = instance is not None
         if instance is None:
             instance = self._load_model(place, evicted)
+            instance.borrowers = 1
             with self._changed:
                 self._loading.remove(place)
                 self._lent.append(instance)
+                self._changed.notify_all()
         wait_s = monotonic() - started_s
         logger.info(
             "Model acquired in %.2f s",
@@ -188,12 +213,13 @@ class ModelPool:
     def _wait_for_place(
         self, place: Place, deadline_s: float
     ) -> tuple[ModelInstance | None, list[ModelInstance]]:
-        """An idle model, now lent; or None, the place being taken, and what had to go for it."""
+        """A loaded model, now lent; or None, the place being taken, and what had to go for it."""
         while True:
-            instance = self._lend_idle(place)
+            instance = self._lend_loaded(place)
             if instance is not None:
                 return instance, []
-            if not self._is_warming(place) and self._fits(place, []):
+            ahead = self._loading_now(place)
+            if ahead is None and self._fits(place, []):
                 evicted = self._make_room(place)
                 self._loading.append(place)
                 self._counts.misses += 1
@@ -205,12 +231,19 @@ class ModelPool:
                     model_size=place.model_size,
                     lent=len(self._lent),
                 )
+            if ahead is not None and ahead.error is not None:
+                # An error of its own: an exception that several threads raise gathers the
+                # traces of all of them.
+                raise type(ahead.error)(ahead.error.message, **ahead.error.details)
 
-    def _lend_idle(self, place: Place) -> ModelInstance | None:
-        for instance in reversed(self._idle):
-            if (instance.model_size, instance.device) == (place.model_size, place.device):
-                self._idle.remove(instance)
-                self._lent.append(instance)
+    def _lend_loaded(self, place: Place) -> ModelInstance | None:
+        for instance in (*self._lent, *reversed(self._idle)):
+            wanted = (instance.model_size, instance.device) == (place.model_size, place.device)
+            if wanted and instance.has_room:
+                if not instance.borrowers:
+                    self._idle.remove(instance)
+                    self._lent.append(instance)
+                instance.borrowers += 1
                 instance.use_count += 1
                 instance.last_used = self._now()
                 self._counts.hits += 1
@@ -218,12 +251,12 @@ class ModelPool:
         return None
 
     def _has(self, model_size: str) -> bool:
-        sizes = [instance.model_size for instance in (*self._idle, *self._lent)]
+        sizes = [m.model_size for m in (*self._idle, *self._lent) if m.is_sound]
         return model_size in sizes or model_size in [place.model_size for place in self._loading]
 
-    def _is_warming(self, place: Place) -> bool:
+    def _loading_now(self, place: Place) -> Place | None:
         wanted = (place.model_size, place.device)
-        return any(p.is_warm_up and (p.model_size, p.device) == wanted for p in self._loading)
+        return next((p for p in self._loading if (p.model_size, p.device) == wanted), None)
 
     def _is_too_large(self, place: Place) -> bool:
         return bool(self._max_mb) and place.memory_mb > self._max_mb
@@ -241,7 +274,10 @@ class ModelPool:
         while not self._fits(place, self._idle):
             is_full = len(self._lent) + len(self._loading) + len(self._idle) >= self._max_capacity
             # Where only memory is short, a model on another device would go in vain.
-            evicted.append(self._evict_lru_model(None if is_full else place.device))
+            device = None if is_full else place.device
+            if not any(device in (None, instance.device) for instance in self._idle):
+                break  # what is lent has grown since the place was found
+            evicted.append(self._evict_lru_model(device))
         return evicted
 
     def _evict_lru_model(self, device: str | None = None) -> ModelInstance:
@@ -263,8 +299,12 @@ class ModelPool:
         try:
             self._unload(evicted)
             engine = self._loader.load(place.model_size, place.device)
-        except BaseException:
+        except BaseException as error:
             with self._changed:
+                # Of a warm-up nobody expects more than an attempt; and who waited for a load
+                # that was interrupted, or failed in no known way, makes its own.
+                if isinstance(error, ScriptoriumError) and not place.is_warm_up:
+                    place.error = error
                 self._loading.remove(place)
                 self._counts.load_failures += 1
                 self._changed.notify_all()
@@ -274,29 +314,30 @@ class ModelPool:
             engine,
             place.model_size,
             place.device,
-            engine.info.memory_mb,
             loaded_at=now,
             last_used=now,
             use_count=0 if place.is_warm_up else 1,
         )
 
     def _take_back(self, instance: ModelInstance, *, keep: bool) -> None:
-        unwanted = []
+        unwanted: list[ModelInstance] = []
         with self._changed:
             if instance not in self._lent:
                 return
-            self._lent.remove(instance)
+            instance.borrowers -= 1
             instance.last_used = self._now()
-            if keep:
-                self._idle.append(instance)
-            else:
-                unwanted.append(instance)
+            instance.is_sound = instance.is_sound and keep
+            if not instance.borrowers:
+                self._lent.remove(instance)
+                (self._idle if instance.is_sound else unwanted).append(instance)
             while len(self._idle) > self._capacity:
                 unwanted.append(self._evict_lru_model())
             self._changed.notify_all()
         self._unload(unwanted)
 
-    def _fallback_to_smaller_model(self, descent: Descent, stage: str, reason: str) -> None:
+    def _fallback_to_smaller_model(
+        self, descent: Descent, stage: str, reason: str, *, has_shrunk_batch: bool = False
+    ) -> None:
         """Take the next rung of the ladder. Raises OutOfMemory when there is none."""
         with self._changed:
             has_idle = any(instance.device == descent.device for instance in self._idle)
@@ -306,6 +347,7 @@ class ModelPool:
             devices=self.devices(),
             has_idle=has_idle,
             is_present=self._loader.is_present,
+            has_shrunk_batch=has_shrunk_batch,
         )
         with self._changed:
             self._counts.rungs[rung.kind] += 1
@@ -337,17 +379,22 @@ def acquire_model(
     timeout: float | None = None,
     *,
     allow_downgrade: bool = True,
+    is_urgent: bool = False,
     pool: ModelPool | None = None,
 ) -> Iterator[BorrowedModel]:
     """Lend a model for the block. `timeout` in seconds, MODEL_ACQUIRE_TIMEOUT_S by default.
 
+    Others may have it at the same time; what `is_urgent` is decoded before what is not.
     Raises ModelPoolExhausted, ModelUnavailable, OutOfMemory, OptionInvalid.
     """
     if timeout is None:
         timeout = get_settings().model_acquire_timeout_s
     pool = pool or get_pool()
     borrowed = BorrowedModel(
-        pool, pool.descent(model_size, allow_downgrade=allow_downgrade), timeout
+        pool,
+        pool.descent(model_size, allow_downgrade=allow_downgrade),
+        timeout,
+        is_urgent=is_urgent,
     )
     try:
         yield borrowed

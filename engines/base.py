@@ -22,13 +22,19 @@ class LoadedModel:
 
     model_size: str
     device: str  # cpu, cuda:0 ...
-    memory_mb: float  # weights on that device
+    memory_mb: float  # weights on that device, as they were loaded
 
 
 class Engine(Protocol):
-    """Speech to text. One call at a time per instance."""
+    """Speech to text. As many calls at a time per instance as `max_borrowers` says."""
 
     info: LoadedModel
+    max_borrowers: int
+
+    @property
+    def memory_mb(self) -> float:
+        """What it holds now, in MiB: the weights, and what decoding keeps beside them."""
+        ...
 
     def transcribe(
         self,
@@ -39,17 +45,27 @@ class Engine(Protocol):
         should_stop: Callable[[], bool],
         on_window: Callable[[Window], None] = ignore_window,
         resume: Sequence[Window] = (),
+        is_urgent: bool = False,
     ) -> Transcript:
         """Return the transcript.
 
         `on_progress` gets the share of the audio that is done, from 0 to 1, after every
         window. Raises Stopped soon after `should_stop` turns true, OutOfMemory when the
-        device has no room.
+        device has no room; its detail `batch_size` says how many windows were decoded side by
+        side, where fewer would need less. `is_urgent` goes before others in such a batch.
 
         `on_window` gets every decoded window, before its progress, except the one that ends
         the recording. Given back as `resume`, with the same audio and options, they are not
         decoded again, and the transcript is that of an undisturbed run; new windows go on
         counting. Windows of another engine or model count for nothing: see `usable_windows`.
+        """
+        ...
+
+    def shrink_batch(self, below: int) -> bool:
+        """Decode fewer windows side by side than `below` from now on; False if it cannot.
+
+        Everybody who shared a step that ran out of memory asks, with the same number: only
+        the first of them changes anything.
         """
         ...
 
@@ -72,7 +88,7 @@ class EngineLoader(Protocol):
         ...
 
     def estimate_mb(self, model_size: str, device: str) -> float:
-        """Memory that the weights will take there, before they are loaded."""
+        """Memory in MiB that the weights will take there, before they are loaded."""
         ...
 
     def is_present(self, model_size: str) -> bool:

@@ -20,8 +20,10 @@ class Lender(Protocol):
         """Lend what the descent stands at, or what lies below it."""
         ...
 
-    def fallback_while_decoding(self, descent: Descent, reason: str) -> None:
-        """Take the next rung."""
+    def fallback_while_decoding(
+        self, descent: Descent, instance: ModelInstance, error: OutOfMemory
+    ) -> bool:
+        """Take the next rung; True when the model stays in hand, otherwise it was taken back."""
         ...
 
     def release(self, instance: ModelInstance) -> None:
@@ -49,8 +51,11 @@ class _Decoded:
 class BorrowedModel:
     """A model in one borrower's hands. It may change under the way: see `fallbacks`."""
 
-    def __init__(self, pool: Lender, descent: Descent, timeout: float) -> None:
+    def __init__(
+        self, pool: Lender, descent: Descent, timeout: float, *, is_urgent: bool = False
+    ) -> None:
         self._pool = pool
+        self._is_urgent = is_urgent
         self._descent = descent
         self._timeout = timeout
         self._instance: ModelInstance | None = pool.descend(descent, timeout)
@@ -79,8 +84,9 @@ class BorrowedModel:
         """Return the transcript, with every rung that memory forced in `fallbacks`.
 
         A fallback to another model reads the recording from its start again, so that one model
-        wrote all of it; the same model with more room, or on another device, goes on after the
-        windows it has. Raises Stopped, OutOfMemory, ModelPoolExhausted, EngineError.
+        wrote all of it; the same model with a smaller batch, with more room, or on another device
+        goes on after the windows it has. Raises Stopped, OutOfMemory, ModelPoolExhausted,
+        EngineError.
         """
         self._descent.options = options
         if self._descent.fallbacks and not self._descent.can_do(self.model_size):
@@ -101,9 +107,11 @@ class BorrowedModel:
                     should_stop=should_stop,
                     on_window=decoded.add,
                     resume=tuple(decoded.windows),
+                    is_urgent=self._is_urgent,
                 )
             except OutOfMemory as error:
-                reason = error.message
+                # Without its traceback, which holds what fills the memory.
+                shortage = error.with_traceback(None)
             except Stopped:
                 self._is_trusted = True
                 raise
@@ -111,8 +119,8 @@ class BorrowedModel:
                 self._is_trusted = True
                 return self._signed(transcript)
             self._instance = None
-            self._pool.discard(instance)
-            self._pool.fallback_while_decoding(self._descent, reason)
+            if self._pool.fallback_while_decoding(self._descent, instance, shortage):
+                self._instance = instance
 
     def give_back(self) -> None:
         """Return the model to the pool; one that failed in an unknown way is unloaded."""

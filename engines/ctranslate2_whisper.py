@@ -1,8 +1,10 @@
 """The engine that runs faster-whisper: Whisper in CTranslate2. An extra, installed apart."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Lock
 
 import ctranslate2
 import torch
@@ -37,6 +39,7 @@ ENGINE_NAME = "faster_whisper"
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 CUBLAS = "libcublas.so.12"  # CTranslate2 brings CUDA 12 along, but not this
 BATCH_SIZE = 8
+MOST_BORROWERS = 256  # each is a thread with a recording; the weights are the same for all
 # On a CPU a batch saves little, and of a larger model it takes longer than a job may be silent
 # (STALL_AFTER_S) or a stop may wait.
 FAST_MB = 100.0
@@ -44,13 +47,15 @@ BYTES_PER_WEIGHT = {"cpu": 1, "cuda": 2}
 
 
 class FasterWhisperEngine:
-    """One loaded model.
+    """One loaded model. Safe for many threads, which it serves one batch at a time.
 
     A stop is obeyed before every step of the model, and a batch of windows takes one step to
     encode and one to decode. Kept windows give the transcript of an undisturbed run; what was
     drawn at a temperature above 0 comes out anew, since CTranslate2 neither tells nor takes
     the state of its generator.
     """
+
+    max_borrowers = MOST_BORROWERS
 
     def __init__(self, folder: Path, info: LoadedModel, share: CpuShare) -> None:
         self.info = info
@@ -59,9 +64,24 @@ class FasterWhisperEngine:
         self._share = share
         self._threads = 0  # of the model that is loaded
         self._is_closed = False
+        self._changing = Lock()  # guards what follows
+        self._calls = 0  # that use the model now
+        self._at_work = ExitStack()
         is_slow = info.device == "cpu" and weights_mb(info.model_size, bytes_per_weight=1) > FAST_MB
         self._batch_size = 1 if is_slow else BATCH_SIZE
         self._load()
+
+    @property
+    def memory_mb(self) -> float:
+        """As `Engine.memory_mb` promises; CTranslate2 keeps nothing between two calls."""
+        return self.info.memory_mb
+
+    def shrink_batch(self, below: int) -> bool:
+        """As `Engine.shrink_batch` promises, down to one."""
+        with self._changing:
+            if self._batch_size >= below > 1:
+                self._batch_size //= 2
+            return self._batch_size < below
 
     def transcribe(
         self,
@@ -72,22 +92,36 @@ class FasterWhisperEngine:
         should_stop: Callable[[], bool],
         on_window: Callable[[Window], None] = ignore_window,
         resume: Sequence[Window] = (),
+        is_urgent: bool = False,  # noqa: ARG002 - CTranslate2 serves calls in the order they come
     ) -> Transcript:
         """As `Engine.transcribe` promises, at temperature 0."""
         if self._is_closed:
             raise RuntimeError("this engine was unloaded")
+        is_batched = options.decode_mode != "sequential"
+        batch_size = self._batch_size if is_batched else 1
 
         def run() -> tuple[Decoder, SpeechMap, list[Segment]]:
-            decoder = self._start(audio, options, should_stop)
-            with decoder.timed("speech_s"):
-                speech = find_speech(audio)
-            hear = self._sequential if options.decode_mode == "sequential" else self._batched
-            return decoder, speech, hear(decoder, audio, speech, on_window, resume).run(on_progress)
+            with self._model_in_use() as model:
+                mel = log_mel(audio, model.model.n_mels).numpy()
+                decoder = Decoder(model, mel, options, should_stop)
+                decoder.ask()
+                with decoder.timed("speech_s"):
+                    speech = find_speech(audio)
+                one_pass: BatchedPass | SequentialPass
+                if is_batched:
+                    plan = plan_windows(audio, speech)
+                    trail = self._trail(windows_of(plan, resume), on_window)
+                    one_pass = BatchedPass(decoder, plan, trail, batch_size=batch_size)
+                else:
+                    one_pass = SequentialPass(decoder, audio, self._trail(resume, on_window))
+                return decoder, speech, one_pass.run(on_progress)
 
-        with self._share.busy():
-            decoder, speech, segments = guard_memory(
-                run, model_size=self.info.model_size, device=self.info.device
-            )
+        decoder, speech, segments = guard_memory(
+            run,
+            model_size=self.info.model_size,
+            device=self.info.device,
+            batch_size=batch_size,
+        )
         coverage = report_coverage(speech.spans, segments, speech.duration_s)
         return Transcript(
             segments=tuple(segments),
@@ -104,35 +138,26 @@ class FasterWhisperEngine:
             coverage=coverage,
         )
 
-    def _start(
-        self, audio: Samples, options: TranscriptionOptions, should_stop: Callable[[], bool]
-    ) -> Decoder:
-        model = self._load()
-        decoder = Decoder(model, log_mel(audio, model.model.n_mels).numpy(), options, should_stop)
-        decoder.ask()
-        return decoder
+    @contextmanager
+    def _model_in_use(self) -> Iterator[WhisperModel]:
+        """The model, which stays while anybody is in the block.
 
-    def _sequential(
-        self,
-        decoder: Decoder,
-        audio: Samples,
-        _speech: SpeechMap,
-        on_window: Callable[[Window], None],
-        resume: Sequence[Window],
-    ) -> SequentialPass:
-        return SequentialPass(decoder, audio, self._trail(resume, on_window))
-
-    def _batched(
-        self,
-        decoder: Decoder,
-        audio: Samples,
-        speech: SpeechMap,
-        on_window: Callable[[Window], None],
-        resume: Sequence[Window],
-    ) -> BatchedPass:
-        plan = plan_windows(audio, speech)
-        trail = self._trail(windows_of(plan, resume), on_window)
-        return BatchedPass(decoder, plan, trail, batch_size=self._batch_size)
+        However many are, they count as one engine at work: CTranslate2 computes for one of
+        them at a time.
+        """
+        with self._changing:
+            if not self._calls:
+                self._at_work.enter_context(self._share.busy())
+            self._calls += 1
+        try:
+            with self._changing:
+                model = self._load()
+            yield model
+        finally:
+            with self._changing:
+                self._calls -= 1
+                if not self._calls:
+                    self._at_work.close()
 
     def _trail(self, resume: Sequence[Window], on_window: Callable[[Window], None]) -> WindowTrail:
         return WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
@@ -143,10 +168,12 @@ class FasterWhisperEngine:
         self.model = None
 
     def _load(self) -> WhisperModel:
-        """The model with as many threads as it may have now. Their number is fixed at its load."""
+        """The model with as many threads as it may have now. Their number is fixed at its load,
+        so it changes when nobody else is at it.
+        """
         kind, _, index = self.info.device.partition(":")
         threads = self._share.threads() if kind == "cpu" else 1
-        if self.model is not None and threads == self._threads:
+        if self.model is not None and (threads == self._threads or self._calls > 1):
             return self.model
         self.model = None  # first, so that two never lie in memory
         self.model = WhisperModel(
@@ -191,8 +218,8 @@ class FasterWhisperLoader:
 
     def devices(self) -> list[str]:
         """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
-        has_gpu = self._device != "cpu" and ctranslate2.get_cuda_device_count() > 0
-        return devices_for(self._device, has_gpu=has_gpu)
+        gpus = 0 if self._device == "cpu" else ctranslate2.get_cuda_device_count()
+        return devices_for(self._device, gpus=gpus)
 
     def estimate_mb(self, model_size: str, device: str) -> float:
         """Memory of the weights there, from the published number of parameters."""

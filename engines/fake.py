@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from typing import Any, Self
 
@@ -36,6 +36,8 @@ class FakeScript:
     fails_after: int = 0  # windows of the recording; whoever resumes there gets past it; 0: never
     hangs: bool = False  # until it is told to stop
     hangs_hard: bool = False  # for ever, and asks nobody
+    batch_size: int = 1  # windows that it says it decodes side by side
+    fitting_batch: int = 0  # with more than these it runs out of memory; 0: never
     dies: bool = False  # and its process with it, after the first window of every attempt
 
     def with_prompt(self, prompt: str | None) -> Self:
@@ -62,9 +64,24 @@ class FakeScript:
 class FakeEngine:
     """One "loaded" fake. It says how many windows it heard, thirty seconds each."""
 
-    def __init__(self, info: LoadedModel, script: FakeScript) -> None:
+    def __init__(self, info: LoadedModel, script: FakeScript, *, max_borrowers: int) -> None:
         self.info = info
+        self.max_borrowers = max_borrowers
         self._script = script
+        self._batch_size = script.batch_size
+        self._shrinking = Lock()
+
+    @property
+    def memory_mb(self) -> float:
+        """As the real engine's weights; it takes none."""
+        return self.info.memory_mb
+
+    def shrink_batch(self, below: int) -> bool:
+        """As `Engine.shrink_batch` promises, down to one."""
+        with self._shrinking:
+            if self._batch_size >= below > 1:
+                self._batch_size //= 2
+            return self._batch_size < below
 
     def transcribe(
         self,
@@ -75,9 +92,11 @@ class FakeEngine:
         should_stop: Callable[[], bool],
         on_window: Callable[[Window], None] = ignore_window,
         resume: Sequence[Window] = (),
+        is_urgent: bool = False,  # noqa: ARG002 - nobody waits for a fake
     ) -> Transcript:
         """As `Engine.transcribe` promises: one segment for each audible window."""
         script = self._script.with_prompt(options.initial_prompt)
+        batch_size = self._batch_size
         trail = WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
         segments = trail.segments
         for first in range(trail.next_seek * FRAME_SAMPLES, len(audio), WINDOW_SAMPLES):
@@ -89,7 +108,7 @@ class FakeEngine:
             end = first + len(window)
             if end < len(audio):
                 trail.add(end // FRAME_SAMPLES, segments[known:])
-            self._go_wrong(script, windows_done=first // WINDOW_SAMPLES + 1)
+            self._go_wrong(script, batch_size, windows_done=first // WINDOW_SAMPLES + 1)
             on_progress(end / len(audio))
         has_speech = bool(segments)
         return Transcript(
@@ -121,10 +140,11 @@ class FakeEngine:
                 return
             pause.wait(ASK_INTERVAL_S)
 
-    def _go_wrong(self, script: FakeScript, *, windows_done: int) -> None:
+    def _go_wrong(self, script: FakeScript, batch_size: int, *, windows_done: int) -> None:
         size, device = self.info.model_size, self.info.device
-        if (size, device) in script.no_room_to_decode:
-            raise OutOfMemory(f"not enough memory on {device} for {size}", device=device)
+        if (size, device) in script.no_room_to_decode or 0 < script.fitting_batch < batch_size:
+            reason = f"not enough memory on {device} for {size}"
+            raise OutOfMemory(reason, device=device, batch_size=batch_size)
         if script.dies:
             os.kill(os.getpid(), signal.SIGKILL)
         if script.fails or windows_done == script.fails_after:
@@ -142,8 +162,10 @@ class FakeLoader:
         *,
         devices: tuple[str, ...] = ("cpu",),
         absent: frozenset[str] = frozenset(),
+        max_borrowers: int = 64,
     ) -> None:
         self.script = script or FakeScript()
+        self._max_borrowers = max_borrowers
         self.loads: list[tuple[str, str]] = []
         self.unloads: list[Engine] = []
         self._devices = devices
@@ -155,7 +177,7 @@ class FakeLoader:
         if (model_size, device) in self.script.no_room_to_load:
             raise OutOfMemory(f"not enough memory on {device} for {model_size}", device=device)
         info = LoadedModel(model_size, device, self.estimate_mb(model_size, device))
-        return FakeEngine(info, self.script)
+        return FakeEngine(info, self.script, max_borrowers=self._max_borrowers)
 
     def unload(self, engine: Engine) -> None:
         """Note that the engine was dropped."""

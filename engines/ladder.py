@@ -8,10 +8,11 @@ from domain.options import TranscriptionOptions, check_options
 from domain.transcript import Fallback
 from engines.model_facts import smaller_sizes
 
+SMALLER_BATCH = "smaller_batch"
 FREE_IDLE_MODELS = "free_idle_models"
 SMALLER_MODEL = "smaller_model"
 CPU = "cpu"
-RUNGS = (FREE_IDLE_MODELS, SMALLER_MODEL, CPU)
+RUNGS = (SMALLER_BATCH, FREE_IDLE_MODELS, SMALLER_MODEL, CPU)
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,18 @@ def next_rung(
     device: str,
     *,
     devices: Sequence[str],
+    has_shrunk_batch: bool,
     may_free_idle: bool,
     can_use: Callable[[str], bool],
 ) -> Rung | None:
     """The next thing to try, or None at the foot of the ladder.
 
-    Every rung needs less than the one before: idle models go first, then the model shrinks,
-    and at last the device changes. `can_use` says which smaller models are allowed.
+    Every rung costs more than the one before: first the model in hand decodes fewer windows at
+    a time, then idle models go, then the model shrinks, and at last the device changes.
+    `can_use` says which smaller models are allowed.
     """
+    if has_shrunk_batch:
+        return Rung(SMALLER_BATCH, model_size, device)
     if may_free_idle:
         return Rung(FREE_IDLE_MODELS, model_size, device)
     for smaller in smaller_sizes(model_size):
@@ -66,12 +71,17 @@ class Descent:
         devices: Sequence[str],
         has_idle: bool,
         is_present: Callable[[str], bool],
+        has_shrunk_batch: bool = False,
     ) -> Rung:
-        """Take the next rung and note it. `stage` is load or decode. Raises OutOfMemory."""
+        """Take the next rung and note it. `stage` is load or decode. Raises OutOfMemory.
+
+        `has_shrunk_batch`: the model in hand decodes fewer windows at a time from now on.
+        """
         here = (self.model_size, self.device)
         rung = next_rung(
             *here,
             devices=devices,
+            has_shrunk_batch=has_shrunk_batch,
             # Once per place: other threads may put back idle models for ever.
             may_free_idle=has_idle and here not in self._freed_at,
             can_use=lambda size: self.allow_downgrade and is_present(size) and self.can_do(size),

@@ -37,12 +37,15 @@ torch.set_num_threads(1)
 ENGINE_NAME = "openai_whisper"
 SAMPLING_SEED = 0  # temperatures above 0 draw; the same recording shall give the same text
 ASK_INTERVAL_S = 0.1  # between two questions whether to stop, inside a window
+MOST_BORROWERS = 256  # each is a thread with a recording; the weights are the same for all
 PRECISION_FILE = "precision.json"
 MIB = 1024 * 1024
 
 
 class OpenAIWhisperEngine:
-    """One loaded Whisper model."""
+    """One loaded Whisper model. Safe for many threads."""
+
+    max_borrowers = MOST_BORROWERS
 
     def __init__(
         self,
@@ -59,6 +62,17 @@ class OpenAIWhisperEngine:
         self._batched: BatchedWhisper | None = None
         self._making = Lock()
 
+    @property
+    def memory_mb(self) -> float:
+        """As `Engine.memory_mb` promises."""
+        batched = self._batched
+        return self.info.memory_mb + (batched.memory_mb if batched else 0.0)
+
+    def shrink_batch(self, below: int) -> bool:
+        """As `Engine.shrink_batch` promises."""
+        batched = self._batched
+        return batched is not None and batched.shrink(below)
+
     def drop_weights(self) -> None:
         """Let go of the weights, even while somebody still refers to the engine."""
         self.model = None
@@ -73,6 +87,7 @@ class OpenAIWhisperEngine:
         should_stop: Callable[[], bool],
         on_window: Callable[[Window], None] = ignore_window,
         resume: Sequence[Window] = (),
+        is_urgent: bool = False,
     ) -> Transcript:
         """As `Engine.transcribe` promises.
 
@@ -85,7 +100,12 @@ class OpenAIWhisperEngine:
         trail = WindowTrail(resume, on_window, engine=ENGINE_NAME, model=self.info.model_size)
         if options.decode_mode == "batched" and not options.beam_size:
             return self._transcribe_batched(
-                audio, options, trail, on_progress=on_progress, should_stop=should_stop
+                audio,
+                options,
+                trail,
+                on_progress=on_progress,
+                should_stop=should_stop,
+                is_urgent=is_urgent,
             )
         torch.manual_seed(SAMPLING_SEED)
         loop = WindowLoop(
@@ -115,21 +135,26 @@ class OpenAIWhisperEngine:
         *,
         on_progress: Callable[[float], None],
         should_stop: Callable[[], bool],
+        is_urgent: bool,
     ) -> Transcript:
         started = time.perf_counter()
         speech = find_speech(audio)
         speech_s = time.perf_counter() - started
+        size, device = self.info.model_size, self.info.device
+        batched = guard_memory(self._batched_decoder, model_size=size, device=device)
         heard = guard_memory(
-            lambda: self._batched_decoder().transcribe(
+            lambda: batched.transcribe(
                 audio,
                 speech,
                 options,
                 trail=trail,
                 on_progress=on_progress,
                 should_stop=should_stop,
+                is_urgent=is_urgent,
             ),
-            model_size=self.info.model_size,
-            device=self.info.device,
+            model_size=size,
+            device=device,
+            batch_size=batched.slots,
         )
         heard.timings_s["speech_s"] = speech_s
         return self._transcript(audio, options, heard, speech)
@@ -213,10 +238,10 @@ class OpenAIWhisperLoader:
         reclaim()
 
     def devices(self) -> list[str]:
-        """The chosen device, and behind a GPU the CPU. Raises ConfigurationError for no GPU."""
+        """The chosen devices, and behind GPUs the CPU. Raises ConfigurationError for no GPU."""
         # Asked in the process that transcribes, never before a fork: it may initialise CUDA.
-        has_gpu = self._device != "cpu" and torch.cuda.is_available()
-        return devices_for(self._device, has_gpu=has_gpu)
+        gpus = 0 if self._device == "cpu" else torch.cuda.device_count()
+        return devices_for(self._device, gpus=gpus)
 
     def estimate_mb(self, model_size: str, device: str) -> float:
         """Memory of the weights there, from the published number of parameters."""

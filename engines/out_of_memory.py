@@ -27,8 +27,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(p in str(error) for p in MEMORY_PHRASES)
 
 
-def guard_memory(call: Callable[[], Result], *, model_size: str, device: str) -> Result:
-    """Return what `call` returns. Raises OutOfMemory, with the memory already given back."""
+def guard_memory(
+    call: Callable[[], Result], *, model_size: str, device: str, batch_size: int = 1
+) -> Result:
+    """Return what `call` returns. Raises OutOfMemory, with the memory already given back.
+
+    `batch_size` is how many windows `call` decodes side by side.
+    """
     try:
         return call()
     except (MemoryError, RuntimeError) as error:
@@ -36,7 +41,9 @@ def guard_memory(call: Callable[[], Result], *, model_size: str, device: str) ->
             raise
     # Outside the handler: the error's traceback holds the tensors that fill the memory.
     reclaim()
-    raise OutOfMemory(f"not enough memory on {device} for {model_size}", device=device)
+    raise OutOfMemory(
+        f"not enough memory on {device} for {model_size}", device=device, batch_size=batch_size
+    )
 
 
 def reclaim() -> None:

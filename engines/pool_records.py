@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.errors import ScriptoriumError
 from engines.base import Engine
 from engines.ladder import RUNGS
 
@@ -17,10 +18,21 @@ class ModelInstance:
     model: Engine
     model_size: str
     device: str
-    memory_mb: float
     loaded_at: datetime
     last_used: datetime
     use_count: int = 0
+    borrowers: int = 0  # now
+    is_sound: bool = True  # False: lent to nobody new, unloaded when its last borrower lets go
+
+    @property
+    def memory_mb(self) -> float:
+        """What it holds now, in MiB; a batched decoder grows when it is first used."""
+        return self.model.memory_mb
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may borrow it."""
+        return self.is_sound and self.borrowers < self.model.max_borrowers
 
     def describe(self, state: str) -> dict[str, Any]:
         """As plain JSON types; `state` is idle or lent."""
@@ -28,6 +40,7 @@ class ModelInstance:
             "model_size": self.model_size,
             "device": self.device,
             "state": state,
+            "borrowers": self.borrowers,
             "memory_mb": round(self.memory_mb, 1),
             "use_count": self.use_count,
             "loaded_at": self.loaded_at.isoformat(),
@@ -43,6 +56,7 @@ class Place:
     device: str
     memory_mb: float
     is_warm_up: bool = False
+    error: ScriptoriumError | None = None  # why nothing was loaded, for those who waited for it
 
 
 @dataclass
@@ -79,4 +93,5 @@ def describe_models(idle: Sequence[ModelInstance], lent: Sequence[ModelInstance]
         "models_by_size": dict(Counter(m["model_size"] for m in models)),
         "models": models,
         "memory_mb": round(sum(m["memory_mb"] for m in models), 1),
+        "borrowers": sum(m["borrowers"] for m in models),
     }

@@ -1,7 +1,7 @@
 """How many windows may be decoded side by side: as many as pay, within a bound on memory."""
 
 import torch
-from whisper.model import ModelDimensions
+from whisper.model import ModelDimensions, Whisper
 
 MIB = 1024 * 1024
 MOST = {"cpu": 16, "cuda": 64}  # more gains little: a step is bound by arithmetic by then
@@ -24,9 +24,14 @@ def free_gpu_mb(device: str) -> float:
     return float(free_bytes) / MIB
 
 
+def weights_mb(model: Whisper, dtype: torch.dtype) -> float:
+    """The weights of a model in MiB, once more, as the batched decoder lays them out."""
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    return float(numbers * dtype.itemsize) / MIB
+
+
 def slot_mb(dims: ModelDimensions, dtype: torch.dtype) -> float:
     """Keys and values of one window in MiB: of the recording, and of its own text."""
     places = dims.n_audio_ctx + dims.n_text_ctx
     numbers = 2 * dims.n_text_layer * dims.n_text_state * places
-    size_bytes: int = torch.empty(0, dtype=dtype).element_size()
-    return float(numbers * size_bytes) / MIB
+    return float(numbers * dtype.itemsize) / MIB

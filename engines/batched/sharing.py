@@ -9,6 +9,7 @@ that recording's alone. What goes wrong in the decoder is everybody's, for a fai
 every window in the slots.
 """
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from engines.batched.slots import SlotDecoder
 # An encoder run lasts as long as some ten decoder steps: windows that are being decoded shall
 # not stand still while a long recording fills the slots.
 ADMITTED_PER_STEP = 2
+MAX_WAIT_S = 5.0  # without a slot, before a recording goes ahead of what is urgent or shorter
 LOOK_S = 0.1  # how often a recording's owner is asked whether to stop
 
 
@@ -33,6 +35,8 @@ class _Guest:
     run: RecordingRun
     should_stop: Callable[[], bool]
     on_progress: Callable[[float], None]
+    is_urgent: bool
+    without_slot_since_s: float  # when it came, or its last slot became free
     asking: Lock = field(default_factory=Lock)  # held while one of its owner's calls runs
     asked_at_s: float = float("-inf")
     # Of the driver:
@@ -41,6 +45,10 @@ class _Guest:
     # Under the decoder's lock:
     is_over: bool = False
     error: BaseException | None = None
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Whether it has waited for a slot as long as anybody should."""
+        return not self.slots and now_s - self.without_slot_since_s >= MAX_WAIT_S
 
 
 class SharedDecoder:
@@ -51,17 +59,22 @@ class SharedDecoder:
         decoder: SlotDecoder,
         before_step: Callable[[], None],
         while_driving: Callable[[], AbstractContextManager[None]] = nullcontext,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`before_step` is called in the thread that drives, before every step; what
-        `while_driving` returns is entered by it as long as it drives.
+        `while_driving` returns is entered by it as long as it drives. `now_s` is the clock by
+        which recordings wait for a slot.
         """
         self._decoder = decoder
         self._before_step = before_step
         self._while_driving = while_driving
+        self._now_s = now_s
+        self._was_overdue = False  # the one that was let in last
         self._changed = Condition()  # guards what follows
         self._guests: list[_Guest] = []
         self._left: list[_Guest] = []  # they are gone; their slots are not free yet
         self._driver: _Guest | None = None
+        self._new_size: int | None = None
 
     def decode(
         self,
@@ -69,14 +82,15 @@ class SharedDecoder:
         *,
         should_stop: Callable[[], bool],
         on_progress: Callable[[float], None],
+        is_urgent: bool = False,
     ) -> None:
         """Return when the run is done. Raises Stopped soon after `should_stop` turns true, and
-        whatever went wrong with this recording.
+        whatever went wrong with this recording. See `_in_order` for `is_urgent`.
 
         They are called in the thread that drives, `should_stop` in the caller's as well; never
         two at a time, and none of them after this returned.
         """
-        guest = _Guest(run, should_stop, on_progress)
+        guest = _Guest(run, should_stop, on_progress, is_urgent, self._now_s())
         with self._changed:
             self._guests.append(guest)
         try:
@@ -89,6 +103,15 @@ class SharedDecoder:
             self._leave(guest)
         if guest.error is not None:
             raise guest.error
+
+    def resize(self, slots: int) -> None:
+        """Have so many slots as soon as the windows that are in them are decoded.
+
+        Another thread may be driving. Where the decoder finds no room even for these slots,
+        that is an error of the decoder's, as in a step.
+        """
+        with self._changed:
+            self._new_size = slots
 
     def _takes_over(self, guest: _Guest) -> bool:
         with self._changed:
@@ -154,7 +177,8 @@ class SharedDecoder:
                 while not mine.is_over:
                     self._before_step()
                     guests = self._present()
-                    self._admit(guests)
+                    if not self._is_resizing(guests):
+                        self._admit(guests)
                     self._step(guests)
                     for guest in guests:
                         if guest.has_news:
@@ -176,14 +200,50 @@ class SharedDecoder:
                 self._let_go(guest)
         return [guest for guest in guests if not guest.is_over]
 
+    def _is_resizing(self, guests: list[_Guest]) -> bool:
+        """Whether windows have to leave the slots before their number can change."""
+        with self._changed:
+            new_size = self._new_size
+        if new_size is None:
+            return False
+        if any(guest.slots for guest in guests):
+            return True
+        self._decoder.resize(new_size)
+        with self._changed:
+            if self._new_size == new_size:
+                self._new_size = None
+        return False
+
     def _admit(self, guests: list[_Guest]) -> None:
         for _ in range(min(ADMITTED_PER_STEP, self._decoder.free)):
-            # Who has least in the slots goes first: a short recording is not stuck behind a long.
-            for guest in sorted(guests, key=lambda guest: len(guest.slots)):
+            now_s = self._now_s()
+            for guest in self._in_order(guests, now_s):
+                is_overdue = guest.is_overdue(now_s)
                 if self._admit_one(guest):
+                    self._was_overdue = is_overdue
                     break
             else:
                 return
+
+    def _in_order(self, guests: list[_Guest], now_s: float) -> list[_Guest]:
+        """Who is asked for a window first.
+
+        What is urgent goes before the rest, and within a class who has least in the slots, so
+        that a short recording is not stuck behind a long one; of those, who has been without a
+        slot for longest. Who has been for `MAX_WAIT_S` goes before all of them. But only every
+        other time: where all are overdue, what is urgent shall still be ahead.
+        """
+        ordered = sorted(
+            guests,
+            key=lambda guest: (not guest.is_urgent, len(guest.slots), guest.without_slot_since_s),
+        )
+        if not self._was_overdue:
+            ordered.sort(
+                key=lambda guest: (
+                    guest.without_slot_since_s if guest.is_overdue(now_s) else math.inf
+                )
+            )
+        return ordered
 
     def _admit_one(self, guest: _Guest) -> bool:
         request = None
@@ -202,6 +262,8 @@ class SharedDecoder:
         for slot, decoded in self._decoder.step():
             guest = owners[slot]
             part = guest.slots.pop(slot)
+            if not guest.slots:
+                guest.without_slot_since_s = self._now_s()
             if not guest.is_over:
                 guest.has_news = True
                 with self._on_behalf_of(guest):

@@ -13,6 +13,7 @@ from engines.batched.caches import CpuCache, DeviceCache, KeyValueCache
 from engines.batched.network import FusedWhisper
 from engines.batched.requests import DecodedWindow, WindowRequest
 from engines.batched.rules import RuleState, TokenRules
+from engines.out_of_memory import reclaim
 
 LAST = slice(-1, None)
 
@@ -25,8 +26,14 @@ class SlotDecoder:
         self._tokenizer = tokenizer
         self._places = network.dims.n_text_ctx
         self._max_tokens = self._places // 2
-        device = network.device
-        self._device = device
+        self._device = network.device
+        self._rules = TokenRules(tokenizer, network.dims.n_vocab, network.device)
+        self._busy: dict[int, tuple[WindowRequest, DecodedWindow]] = {}
+        self._draws: dict[int, torch.Generator] = {}
+        self._make_room(slots)
+
+    def _make_room(self, slots: int) -> None:
+        network, device = self._network, self._device
         layers = range(network.dims.n_text_layer)
         self._own = [self._cache(slots, network.dims.n_text_ctx) for _ in layers]
         self._cross = [self._cache(slots, network.dims.n_audio_ctx) for _ in layers]
@@ -34,11 +41,15 @@ class SlotDecoder:
         self._frames = torch.ones(slots, dtype=torch.long, device=device)
         self._position = torch.zeros(slots, dtype=torch.long, device=device)
         self._next = torch.zeros(slots, dtype=torch.long, device=device)
-        self._rules = TokenRules(tokenizer, network.dims.n_vocab, device)
         self._state = RuleState.fresh(slots, device)
-        self._busy: dict[int, tuple[WindowRequest, DecodedWindow]] = {}
-        self._draws: dict[int, torch.Generator] = {}
         self._slots = slots
+
+    def resize(self, slots: int) -> None:
+        """Have so many slots from now on. All of them must be free."""
+        # First the old ones: both together may be more than there is room for.
+        self._own, self._cross = [], []
+        reclaim()
+        self._make_room(slots)
 
     def _cache(self, slots: int, places: int) -> KeyValueCache:
         network = self._network

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from threading import get_ident
+from threading import Lock, get_ident
 
 import numba
 import torch
@@ -14,6 +14,7 @@ from domain.options import TranscriptionOptions
 from engines.base import Samples
 from engines.batched.listening import PLAN_VERSION, WhisperListener
 from engines.batched.network import FusedWhisper
+from engines.batched.room import FEWEST, slot_mb, weights_mb
 from engines.batched.run import RecordingRun
 from engines.batched.sharing import SharedDecoder
 from engines.batched.slots import SlotDecoder
@@ -33,6 +34,8 @@ class BatchedWhisper:
         """Converts the weights to `dtype`; up to `slots` windows share a step."""
         self._model = model
         self._share = share
+        self.slots = slots
+        self._shrinking = Lock()
         self._network = FusedWhisper(model, dtype=dtype, rows=slots)
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
@@ -40,6 +43,25 @@ class BatchedWhisper:
         self._shared = SharedDecoder(self._decoder, self._follow_load, share.busy)
         self._looked_at_s = float("-inf")
         self._looked_for = 0  # the thread whose numbers were set
+        self._weights_mb = weights_mb(model, dtype)
+        self._slot_mb = slot_mb(model.dims, dtype)
+
+    @property
+    def memory_mb(self) -> float:
+        """What it holds beside the model that it was made of, in MiB: weights in a layout of
+        their own, and room for the keys and values of all slots.
+        """
+        return self._weights_mb + self.slots * self._slot_mb
+
+    def shrink(self, below: int) -> bool:
+        """Have half as many slots, unless there are fewer than `below` already; False if there
+        cannot be fewer.
+        """
+        with self._shrinking:
+            if self.slots >= below > FEWEST:
+                self.slots = max(FEWEST, self.slots // 2)
+                self._shared.resize(self.slots)
+            return self.slots < below
 
     def transcribe(
         self,
@@ -50,6 +72,7 @@ class BatchedWhisper:
         trail: WindowTrail,
         on_progress: Callable[[float], None],
         should_stop: Callable[[], bool],
+        is_urgent: bool = False,
     ) -> Heard:
         """Decode the windows that are not there yet. Raises Stopped."""
         if any(window.carried.get("plan") != PLAN_VERSION for window in trail.kept):
@@ -61,7 +84,9 @@ class BatchedWhisper:
             listener.go_on(trail.kept[-1].carried)
         if speech.spans:
             self._prepare(listener)
-        self._shared.decode(run, should_stop=should_stop, on_progress=on_progress)
+        self._shared.decode(
+            run, should_stop=should_stop, on_progress=on_progress, is_urgent=is_urgent
+        )
         spent_s = time.perf_counter() - started
         timings_s = dict(listener.timings_s)
         timings_s["decode_s"] = spent_s - sum(timings_s.values())

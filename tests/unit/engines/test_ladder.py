@@ -8,13 +8,14 @@ from engines.model_facts import smaller_sizes
 GPU = ["cuda:0", "cpu"]
 
 
-def step(descent, *, has_idle=False, devices=("cpu",), absent=()):
+def step(descent, *, has_idle=False, devices=("cpu",), absent=(), has_shrunk_batch=False):
     return descent.step(
         stage="load",
         reason="no room",
         devices=list(devices),
         has_idle=has_idle,
         is_present=lambda size: size not in absent,
+        has_shrunk_batch=has_shrunk_batch,
     )
 
 
@@ -33,24 +34,26 @@ def test_smaller_models_are_of_the_same_kind(size, expected):
 
 
 @pytest.mark.parametrize(
-    ("size", "device", "may_free_idle", "usable", "expected"),
+    ("size", "device", "at_first", "usable", "expected"),
     [
-        ("base", "cuda:0", True, {"tiny"}, Rung("free_idle_models", "base", "cuda:0")),
-        ("base", "cuda:0", False, {"tiny"}, Rung("smaller_model", "tiny", "cuda:0")),
-        ("small", "cpu", False, {"tiny"}, Rung("smaller_model", "tiny", "cpu")),
-        ("base", "cuda:0", False, set(), Rung("cpu", "base", "cpu")),
-        ("tiny", "cpu", False, {"tiny"}, None),
-        ("base", "cpu", False, set(), None),
+        ("base", "cuda:0", "batch idle", {"tiny"}, Rung("smaller_batch", "base", "cuda:0")),
+        ("base", "cuda:0", "idle", {"tiny"}, Rung("free_idle_models", "base", "cuda:0")),
+        ("base", "cuda:0", "", {"tiny"}, Rung("smaller_model", "tiny", "cuda:0")),
+        ("small", "cpu", "", {"tiny"}, Rung("smaller_model", "tiny", "cpu")),
+        ("base", "cuda:0", "", set(), Rung("cpu", "base", "cpu")),
+        ("tiny", "cpu", "", {"tiny"}, None),
+        ("base", "cpu", "", set(), None),
     ],
 )
-def test_idle_models_go_first_then_the_model_shrinks_and_last_the_device_changes(
-    size, device, may_free_idle, usable, expected
+def test_the_batch_shrinks_first_then_idle_models_go_then_the_model_shrinks_and_last_comes_the_cpu(
+    size, device, at_first, usable, expected
 ):
     rung = next_rung(
         size,
         device,
         devices=GPU,
-        may_free_idle=may_free_idle,
+        has_shrunk_batch="batch" in at_first,
+        may_free_idle="idle" in at_first,
         can_use=usable.__contains__,
     )
 
@@ -60,12 +63,14 @@ def test_idle_models_go_first_then_the_model_shrinks_and_last_the_device_changes
 def test_every_rung_is_noted():
     descent = Descent("base", "base", "cuda:0", allow_downgrade=True)
 
+    step(descent, has_idle=True, devices=GPU, has_shrunk_batch=True)
     step(descent, has_idle=True, devices=GPU)
     step(descent, devices=GPU)
     step(descent, devices=GPU)
 
     taken = [(f.rung, f.from_model, f.to_model) for f in descent.fallbacks]
     assert taken == [
+        ("smaller_batch", "base", "base"),
         ("free_idle_models", "base", "base"),
         ("smaller_model", "base", "tiny"),
         ("cpu", "tiny", "tiny"),
