@@ -69,7 +69,7 @@ class SharedDecoder:
         self._before_step = before_step
         self._while_driving = while_driving
         self._now_s = now_s
-        self._was_overdue = False  # the one that was let in last
+        self._was_ahead = False  # the last one to get a slot, of others because it was overdue
         self._changed = Condition()  # guards what follows
         self._guests: list[_Guest] = []
         self._left: list[_Guest] = []  # they are gone; their slots are not free yet
@@ -220,7 +220,7 @@ class SharedDecoder:
             for guest in self._in_order(guests, now_s):
                 is_overdue = guest.is_overdue(now_s)
                 if self._admit_one(guest):
-                    self._was_overdue = is_overdue
+                    self._was_ahead = is_overdue and not self._was_ahead
                     break
             else:
                 return
@@ -237,7 +237,7 @@ class SharedDecoder:
             guests,
             key=lambda guest: (not guest.is_urgent, len(guest.slots), guest.without_slot_since_s),
         )
-        if not self._was_overdue:
+        if not self._was_ahead:
             ordered.sort(
                 key=lambda guest: (
                     guest.without_slot_since_s if guest.is_overdue(now_s) else math.inf

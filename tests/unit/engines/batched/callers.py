@@ -19,16 +19,28 @@ def talk(windows, *, from_s=0.0, **options):
 class Caller(threading.Thread):
     """A thread that has one recording decoded."""
 
-    def __init__(self, shared, run, *, should_stop=lambda: False, on_progress=lambda _: None):
+    def __init__(
+        self,
+        shared,
+        run,
+        *,
+        should_stop=lambda: False,
+        on_progress=lambda _: None,
+        is_urgent=False,
+    ):
         super().__init__(daemon=True)
-        self._arguments = (shared, run, should_stop, on_progress)
+        self._shared = shared
+        self._calls = {
+            "should_stop": should_stop,
+            "on_progress": on_progress,
+            "is_urgent": is_urgent,
+        }
         self.run_ = run
         self.error = None
 
     def run(self):
-        shared, run, should_stop, on_progress = self._arguments
         try:
-            shared.decode(run, should_stop=should_stop, on_progress=on_progress)
+            self._shared.decode(self.run_, **self._calls)
         except BaseException as error:  # noqa: BLE001 - looked at by the test
             self.error = error
 
@@ -55,14 +67,14 @@ def wait_for(condition):
         time.sleep(0.001)
 
 
-def start_together(decoder, *runs, calls=()):
+def start_together(decoder, *runs, calls=(), now_s=time.monotonic):
     """Callers whose recordings are all there before the decoder's first step."""
     gate = threading.Event()
-    shared = SharedDecoder(decoder, lambda: wait_until(gate))
+    shared = SharedDecoder(decoder, lambda: wait_until(gate), now_s=now_s)
     callers = [Caller(shared, run, **own) for run, own in zip_longest(runs, calls, fillvalue={})]
-    for caller in callers:
+    for number, caller in enumerate(callers, start=1):
         caller.start()
-    wait_for(lambda: len(shared._guests) == len(runs))
+        wait_for(lambda number=number: len(shared._guests) == number)
     gate.set()
     return shared, callers
 

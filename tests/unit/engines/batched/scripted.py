@@ -117,3 +117,7 @@ class ScriptedDecoder:
 
     def clear(self):
         self.busy.clear()
+
+    def resize(self, slots):
+        assert not self.busy
+        self._slots = slots
