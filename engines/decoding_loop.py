@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import whisper
 from whisper.audio import HOP_LENGTH, SAMPLE_RATE, pad_or_trim
-from whisper.decoding import DecodingOptions, DecodingResult
+from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.timing import add_word_timestamps
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
@@ -28,11 +28,18 @@ from domain.transcript import Segment, Word
 from engines import window_rules as rules
 from engines.base import Samples
 from engines.mel import log_mel
-from engines.random_state import restore_random_state, save_random_state
+from engines.random_state import (
+    DrawingDecoder,
+    make_generator,
+    restore_random_state,
+    save_random_state,
+)
 from engines.silence import is_silent
 from engines.window_trail import WindowTrail
 
-# Alignment switches a flag of whisper's attention class, for every thread of the process.
+# Alignment hangs hooks into the model that all share, and switches a flag of whisper's attention
+# class for every thread of the process. What decodes meanwhile must not read it: see
+# `own_modules`.
 ALIGNMENT_LOCK = Lock()
 
 Draft = dict[str, Any]  # a segment while whisper's alignment still moves its times
@@ -60,7 +67,7 @@ class EncodedWindow:
 
     def __call__(self, _mel: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Logits of the tokens, shape (1, tokens, vocabulary)."""
-        # Not through the module's hooks: a stop in here would leave whisper's own hooks behind.
+        # Not through the module's hooks: an error in them would leave whisper's own ones behind.
         logits: torch.Tensor = self.decoder.forward(tokens, self._features)
         return logits
 
@@ -76,8 +83,11 @@ class WindowLoop:
         *,
         trail: WindowTrail,
         before_window: Callable[[], None],
+        aligner: whisper.Whisper,
     ) -> None:
+        """`model` has modules of its own; `aligner`, with the same weights, may be shared."""
         self._model = model
+        self._aligner = aligner
         self._audio = audio
         self._options = options
         self._trail = trail
@@ -89,7 +99,8 @@ class WindowLoop:
         self._context_from = 0
         self._seek = 0
         self._last_speech_s = 0.0
-        self._has_drawn = False  # in this window, from the random generator
+        self._generator = make_generator(model.device)
+        self._has_drawn = False  # in this window, from the generator
 
     @torch.no_grad()
     def run(self, on_progress: Callable[[float], None]) -> Heard:
@@ -124,7 +135,7 @@ class WindowLoop:
         }
         if self._has_drawn:
             self._has_drawn = False
-            carried["random"] = save_random_state(self._model.device)
+            carried["random"] = save_random_state(self._generator)
         return carried
 
     def _go_on(self, carried: dict[str, Any]) -> None:
@@ -144,12 +155,11 @@ class WindowLoop:
 
     def _go_on_drawing(self) -> None:
         """Set the generator to where the kept windows left it, if they drew on such a device."""
-        device = self._model.device
         for window in reversed(self._trail.kept):
             # It stands only in windows that drew: what follows them left the state alone.
             saved = window.carried.get("random", {})
-            if device.type in saved:
-                restore_random_state(device, saved)
+            if self._generator.device.type in saved:
+                restore_random_state(self._generator, saved)
                 return
 
     def _hear(self, recorded: torch.Tensor) -> None:
@@ -209,7 +219,11 @@ class WindowLoop:
                 prompt=self._context[self._context_from :],
                 fp16=self._dtype == torch.float16,
             )
-            result = whisper.decode(self._model, features, options)[0]
+            decoding = DecodingTask(self._model, options)
+            if is_sampling:
+                eot = decoding.tokenizer.eot
+                decoding.decoder = DrawingDecoder(temperature, eot, self._generator)
+            result = decoding.run(features)[0]
             if not rules.needs_hotter(
                 result.compression_ratio, result.avg_logprob, result.no_speech_prob
             ):
@@ -239,7 +253,7 @@ class WindowLoop:
         with ALIGNMENT_LOCK:
             add_word_timestamps(
                 segments=drafts,
-                model=EncodedWindow(self._model, features),
+                model=EncodedWindow(self._aligner, features),
                 tokenizer=self._tokenizer,
                 mel=mel,
                 num_frames=frames,

@@ -25,6 +25,7 @@ from engines.devices import devices_for
 from engines.loading import load_whisper
 from engines.model_facts import weights_mb
 from engines.out_of_memory import guard_memory, reclaim
+from engines.own_modules import with_own_modules
 from engines.silence import UNDETERMINED, warnings_about
 from engines.weights.catalog import official_weights
 from engines.weights.ensure import ensure_weights
@@ -35,7 +36,6 @@ from engines.window_trail import WindowTrail
 torch.set_num_threads(1)
 
 ENGINE_NAME = "openai_whisper"
-SAMPLING_SEED = 0  # temperatures above 0 draw; the same recording shall give the same text
 ASK_INTERVAL_S = 0.1  # between two questions whether to stop, inside a window
 MOST_BORROWERS = 256  # each is a thread with a recording; the weights are the same for all
 PRECISION_FILE = "precision.json"
@@ -92,7 +92,7 @@ class OpenAIWhisperEngine:
         """As `Engine.transcribe` promises.
 
         With `decode_mode` sequential, or with beams, the text is that of openai-whisper's
-        `transcribe`. Batched recordings may be transcribed by several threads at a time.
+        `transcribe`.
         """
         model = self.model
         if model is None:
@@ -107,15 +107,16 @@ class OpenAIWhisperEngine:
                 should_stop=should_stop,
                 is_urgent=is_urgent,
             )
-        torch.manual_seed(SAMPLING_SEED)
+        own = with_own_modules(model)
         loop = WindowLoop(
-            model,
+            own,
             audio,
             options,
             trail=trail,
             before_window=lambda: self._before_window(should_stop),
+            aligner=model,
         )
-        with self._share.busy(), ask_while_computing(model, should_stop):
+        with self._share.busy(), ask_while_computing(own, should_stop):
             heard = guard_memory(
                 lambda: loop.run(on_progress),
                 model_size=self.info.model_size,

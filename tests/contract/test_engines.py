@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -65,6 +67,29 @@ def check_resumed(engine, options, silence_s, speech_s, stop_after):
     assert resumed.language == undisturbed.language
     assert resumed.language_probability == undisturbed.language_probability
     assert rest == shares[stop_after:]
+
+
+def check_together(engine, **options):
+    speech = two_cities()
+    recordings = [speech[: 9 * SAMPLE_RATE_HZ], speech[-12 * SAMPLE_RATE_HZ :]]
+    alone = [transcribe(engine, audio, **options) for audio in recordings]
+    both_there = Barrier(2)
+
+    def borrow(audio):
+        met = []
+
+        def meet_once():
+            if not met:
+                met.append(both_there.wait(20))
+            return False
+
+        return transcribe(engine, audio, meet_once, **options)
+
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(borrow, recordings))
+
+    assert [t.segments for t in together] == [t.segments for t in alone]
+    assert alone[0].segments != alone[1].segments
 
 
 class EngineContract:
@@ -201,6 +226,18 @@ class EngineContract:
     ):
         check_resumed(engine, options, silence_s, speech_s, stop_after)
 
+    def test_two_borrowers_at_once_get_what_each_gets_alone(self, engine):
+        check_together(engine, word_timestamps=True)
+
+    def test_it_serves_two_borrowers_at_least(self, engine):
+        assert engine.max_borrowers >= 2
+
+    def test_what_it_holds_is_at_least_its_weights(self, engine):
+        assert engine.memory_mb >= engine.info.memory_mb
+
+    def test_a_batch_of_one_cannot_shrink(self, engine):
+        assert engine.shrink_batch(1) is False
+
     def test_windows_are_numbered_and_signed_and_hold_the_segments_in_order(self, engine, loader):
         windows = []
 
@@ -266,6 +303,9 @@ class SamplingContract:
     ):
         check_resumed(engine, options, silence_s, speech_s, stop_after)
 
+    def test_two_borrowers_at_once_draw_what_each_draws_alone(self, engine):
+        check_together(engine, temperature=0.6)
+
 
 class TestFakeEngine(EngineContract, SamplingContract):
     @pytest.fixture(scope="class")
@@ -279,7 +319,9 @@ class Sequential:
 
     def __init__(self, engine):
         self._engine = engine
-        self.info = engine.info
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
 
     def transcribe(self, audio, options, **kwargs):
         options = replace(options, decode_mode="sequential")

@@ -6,7 +6,7 @@ import whisper
 
 from domain.options import TranscriptionOptions
 from engines.base import SAMPLE_RATE_HZ
-from engines.openai_whisper import SAMPLING_SEED
+from engines.random_state import SAMPLING_SEED
 from tests.real_models import two_cities
 
 CASES = {  # options, and how many seconds of the recording
