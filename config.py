@@ -146,11 +146,6 @@ class Settings(BaseSettings):
         return found
 
     @property
-    def machine_slots(self) -> int:
-        """Children of all the workers that `make up` starts: they share one machine's memory."""
-        return self.workers * self.celery_worker_concurrency + self.high_only_slots
-
-    @property
     def queues(self) -> tuple[str, ...]:
         """Queues that a worker consumes; the order is the priority."""
         return self.worker_queues or CONSUMED_QUEUES

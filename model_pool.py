@@ -1,15 +1,15 @@
 """The pool of loaded models of one process: lend, evict, fall back, count.
 
-`acquire_model` is the only door to a model. The pool belongs to the process that made it;
-a forked child starts with none.
+`acquire_model` is the only door to a model. The pools live in the model hosts (see `hosting`);
+whoever works on a job borrows from one of them.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Condition, Lock
+from threading import Condition
 from time import monotonic
 from typing import Any
 
@@ -21,9 +21,10 @@ from engines.borrowing import BorrowedModel
 from engines.device_memory import default_budget_mb
 from engines.ladder import FREE_IDLE_MODELS, Descent
 from engines.pool_records import ModelInstance, Place, PoolCounts, describe_models
-from engines.registry import get_loader
+from hosting.client import HostedModel, borrow
+from hosting.folder import open_folder
 
-__all__ = ["BorrowedModel", "ModelInstance", "ModelPool", "acquire_model", "get_pool"]
+__all__ = ["BorrowedModel", "ModelInstance", "ModelPool", "acquire_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class ModelPool:
     new gets, have not let go of it yet.
 
     `capacity` is how many models are kept when nobody needs them, `max_capacity` how many may
-    be there at all. `max_mb` bounds their memory per device; 0 means a share of the device
-    among `processes`, which one model alone may exceed: then the device has the last word.
+    be there at all. `max_mb` bounds their memory per device; 0 means a share of the device,
+    which one model alone may exceed: then the device has the last word.
     A model counts with its loader's estimate while it loads and with what it holds from then
     on. What it holds grows while it decodes: that keeps others out, and evicts nobody.
     """
@@ -53,7 +54,6 @@ class ModelPool:
         capacity: int = 2,
         max_capacity: int = 4,
         max_mb: float = 0,
-        processes: int = 1,
         idle_unload_s: float = 900,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -61,7 +61,6 @@ class ModelPool:
         self._capacity = capacity
         self._max_capacity = max(capacity, max_capacity)
         self._max_mb = max_mb
-        self._processes = processes
         self._idle_unload = timedelta(seconds=idle_unload_s)
         self._now = now
         self._idle: list[ModelInstance] = []  # least recently used first
@@ -367,66 +366,47 @@ class ModelPool:
 
     def _budget_mb(self, device: str) -> float:
         if device not in self._budgets_mb:
-            self._budgets_mb[device] = self._max_mb or default_budget_mb(
-                device, processes=self._processes
-            )
+            self._budgets_mb[device] = self._max_mb or default_budget_mb(device)
         return self._budgets_mb[device]
 
 
-@contextmanager
 def acquire_model(
     model_size: str,
     timeout: float | None = None,
     *,
     allow_downgrade: bool = True,
     is_urgent: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
     pool: ModelPool | None = None,
-) -> Iterator[BorrowedModel]:
-    """Lend a model for the block. `timeout` in seconds, MODEL_ACQUIRE_TIMEOUT_S by default.
+) -> AbstractContextManager[BorrowedModel | HostedModel]:
+    """Lend a model for the block: one of this pool, or else of a model host of this machine.
 
-    Others may have it at the same time; what `is_urgent` is decoded before what is not.
-    Raises ModelPoolExhausted, ModelUnavailable, OutOfMemory, OptionInvalid.
+    `timeout` in seconds, MODEL_ACQUIRE_TIMEOUT_S by default. Others may have the model at the
+    same time; what `is_urgent` is decoded before what is not. `should_stop` is asked while a
+    host is waited for. Raises ModelPoolExhausted, ModelUnavailable, OutOfMemory, OptionInvalid,
+    and of a host ModelHostLost and Stopped.
     """
     if timeout is None:
         timeout = get_settings().model_acquire_timeout_s
-    pool = pool or get_pool()
-    borrowed = BorrowedModel(
-        pool,
-        pool.descent(model_size, allow_downgrade=allow_downgrade),
+    if pool is not None:
+        descent = pool.descent(model_size, allow_downgrade=allow_downgrade)
+        return _lend(pool, descent, timeout, is_urgent=is_urgent)
+    return borrow(
+        open_folder(get_settings().run_path),
+        canonical_model(model_size),
         timeout,
+        allow_downgrade=allow_downgrade,
         is_urgent=is_urgent,
+        should_stop=should_stop,
     )
+
+
+@contextmanager
+def _lend(
+    pool: ModelPool, descent: Descent, timeout: float, *, is_urgent: bool
+) -> Iterator[BorrowedModel]:
+    borrowed = BorrowedModel(pool, descent, timeout, is_urgent=is_urgent)
     try:
         yield borrowed
     finally:
         borrowed.give_back()
-
-
-_pool: ModelPool | None = None
-_pool_lock = Lock()
-
-
-def get_pool() -> ModelPool:
-    """The pool of this process, made from the settings when it is first needed."""
-    global _pool  # noqa: PLW0603 - one pool per process is the point
-    with _pool_lock:
-        if _pool is None:
-            settings = get_settings()
-            _pool = ModelPool(
-                get_loader(settings.whisper_engine, settings),
-                capacity=settings.model_pool_size,
-                max_capacity=settings.model_pool_max_size,
-                max_mb=settings.model_pool_max_mb,
-                processes=settings.machine_slots,
-                idle_unload_s=settings.model_idle_unload_s,
-            )
-        return _pool
-
-
-def _forget_pool() -> None:
-    """In a forked child: the parent's models and locks are not ours."""
-    global _pool, _pool_lock
-    _pool, _pool_lock = None, Lock()
-
-
-os.register_at_fork(after_in_child=_forget_pool)

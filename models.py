@@ -259,7 +259,7 @@ class JobEvent(Base):
 
 
 class WorkerProcess(Base):
-    """One prefork child as it last reported: its slot and its model pool."""
+    """One prefork child as it last reported: its slot and the model hosts of its machine."""
 
     __tablename__ = "worker_processes"
 
@@ -269,7 +269,7 @@ class WorkerProcess(Base):
     queues: Mapped[str] = mapped_column(server_default="")  # consumed, joined by commas
     job_id: Mapped[UUID | None]
     idle_since: Mapped[datetime | None]  # NULL while it works on a job
-    pool: Mapped[dict[str, Any]]  # ModelPool.get_stats()
+    pool: Mapped[dict[str, Any]]  # hosts: their statuses, with ModelPool.get_stats()
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -1,8 +1,9 @@
-"""Command line of the worker: `python worker.py worker`, `reconciler` and `probe`.
+"""Command line of the worker: `python worker.py worker`, `reconciler`, `model-host` and `probe`.
 
 The worker is Celery's prefork pool with our queues in our order; the reconciler keeps the
 time. Both stop on SIGTERM and SIGINT: the worker's children hand their jobs back after the
-window they are in. The probe says whether a worker of this host takes jobs.
+window they are in. The models live in a process of their own, the model host, which the workers
+of a machine share. The probe says whether a worker of this machine takes jobs.
 """
 
 import logging
@@ -23,6 +24,8 @@ from celery.signals import (
 from celery_app import celery_app
 from config import Settings, bound_openmp_spinning, get_settings
 from domain.errors import ConfigurationError
+from hosting.folder import open_folder
+from hosting.keeper import HostKeeper
 from services.consumed_queues import CONSUMED
 from services.drain import DRAIN
 from services.log_context import configure_logging
@@ -48,27 +51,45 @@ def main() -> None:
 def run_worker(concurrency: int | None, queues: str | None, name: str) -> None:
     """Consume the queues in strict order: high, normal, retry."""
     settings = get_settings()
-    bound_openmp_spinning()
-    preload_engine(settings)
+    require_engine(settings)
     consumed = queues.split(",") if queues else list(settings.queues)
     CONSUMED.names = tuple(consumed)
     slots = concurrency or settings.celery_worker_concurrency
     # The warning is about pickled messages from strangers; ours are JSON, and nothing else is read.
     warnings.filterwarnings("ignore", message=".*superuser privileges", module="celery.platforms")
     logger.info("worker_starts", extra={"queues": ",".join(consumed), "concurrency": slots})
-    celery_app.worker_main(
-        [
-            "--quiet",  # without Celery's banner
-            "worker",
-            "--pool=prefork",
-            f"--hostname={name}@%h",
-            f"--concurrency={slots}",
-            f"--queues={','.join(consumed)}",
-            "--without-mingle",
-            "--without-gossip",
-            f"--loglevel={settings.log_level}",
-        ]
+    keeper = HostKeeper(
+        open_folder(settings.run_path), kill_stuck_after_s=settings.kill_stuck_after_s
     )
+    keeper.start()
+    try:
+        celery_app.worker_main(
+            [
+                "--quiet",  # without Celery's banner
+                "worker",
+                "--pool=prefork",
+                f"--hostname={name}@%h",
+                f"--concurrency={slots}",
+                f"--queues={','.join(consumed)}",
+                "--without-mingle",
+                "--without-gossip",
+                f"--loglevel={settings.log_level}",
+            ]
+        )
+    finally:
+        keeper.leave()
+
+
+@main.command("model-host")
+@click.option("--place", default=0, type=click.IntRange(0), help="Number of the device.")
+def run_model_host(place: int) -> None:
+    """Hold the models of one device for the children of all workers; workers start it."""
+    bound_openmp_spinning()  # before torch is imported
+    from hosting.process import run_host
+
+    settings = get_settings()
+    require_engine(settings)
+    run_host(settings, place)
 
 
 @main.command("reconciler")
@@ -101,18 +122,13 @@ def probe_worker(worker: str | None) -> None:
         raise click.ClickException(problem)
 
 
-def preload_engine(settings: Settings) -> None:
-    """Import the engine before the fork, so that the children share its pages.
+def require_engine(settings: Settings) -> None:
+    """Raise click.ClickException when the engine is not installed. Imports nothing of it."""
+    from engines.registry import missing_extra
 
-    Only an import: any tensor arithmetic or CUDA call here would hang or break the children.
-    Raises click.ClickException when the engine is not installed.
-    """
-    from engines.registry import get_loader
-
-    try:
-        get_loader(settings.whisper_engine, settings)
-    except ConfigurationError as error:
-        raise click.ClickException(f"cannot start: {error}") from error
+    missing = missing_extra(settings.whisper_engine)
+    if missing:
+        raise click.ClickException(f"cannot start: {missing}")
 
 
 @setup_logging.connect

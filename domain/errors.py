@@ -30,6 +30,7 @@ ScriptoriumError                internal_error
 +- EngineError                  engine_error          transient
    +- ModelUnavailable          model_unavailable
    +- ModelPoolExhausted        model_pool_exhausted  transient
+   +- ModelHostLost             model_host_lost       transient
    +- DecodeStalled             decode_stalled        transient
    +- TimeLimitExceeded         time_limit_exceeded   transient
    +- OutOfMemory               out_of_memory         transient
@@ -235,6 +236,12 @@ class ModelPoolExhausted(EngineError):
     """Every place in the pool stayed lent for the whole waiting time."""
 
     code = "model_pool_exhausted"
+
+
+class ModelHostLost(EngineError):
+    """The process that holds the models died, or does not answer."""
+
+    code = "model_host_lost"
 
 
 class DecodeStalled(EngineError):

@@ -12,10 +12,10 @@ CGROUP_LIMITS = (
 )
 
 
-def default_budget_mb(device: str, *, processes: int) -> float:
-    """Half of the machine's memory shared among `processes`, or 80% of a GPU's free memory."""
+def default_budget_mb(device: str) -> float:
+    """Half of the machine's memory, or 80% of a GPU's free memory."""
     if device == "cpu":
-        return RAM_SHARE * usable_ram_mb() / max(1, processes)
+        return RAM_SHARE * usable_ram_mb()
     import torch  # late: a pool of fakes needs no torch
 
     free_bytes, _ = torch.cuda.mem_get_info(device)

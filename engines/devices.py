@@ -3,15 +3,15 @@
 from domain.errors import ConfigurationError
 
 
-def devices_for(chosen: str, *, has_gpu: bool) -> list[str]:
-    """The chosen device (WHISPER_DEVICE), and behind a GPU the CPU; best first.
+def devices_for(chosen: str, *, gpus: int) -> list[str]:
+    """The chosen devices (WHISPER_DEVICE), and behind GPUs the CPU; best first.
 
     Raises ConfigurationError where a GPU was chosen and none answers.
     """
-    if chosen == "auto":
-        return ["cuda:0", "cpu"] if has_gpu else ["cpu"]
-    if chosen == "cpu":
+    if chosen == "cpu" or (chosen == "auto" and not gpus):
         return ["cpu"]
-    if not has_gpu:
+    if not gpus:
         raise ConfigurationError(f"WHISPER_DEVICE is {chosen}, but no GPU answers")
-    return ["cuda:0" if chosen == "cuda" else chosen, "cpu"]
+    if chosen in ("auto", "cuda"):
+        return [*(f"cuda:{number}" for number in range(gpus)), "cpu"]
+    return [chosen, "cpu"]

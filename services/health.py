@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -58,14 +59,17 @@ def admin_health(services: Services) -> dict[str, Any]:
         workers = seen_workers(session, deaf_after)
         errors = _errors(session)
     ready = check_ready(services)
-    is_healthy = ready.is_ready and workers and all(worker.takes_jobs for worker in workers)
+    hosts = _model_hosts(workers)
+    takes_jobs = workers and all(worker.takes_jobs for worker in workers)
+    is_healthy = ready.is_ready and takes_jobs and hosts
     return {
         "status": "healthy" if is_healthy else "degraded",
         "checks": ready.checks,
         "database": get_db_stats(),
         "queues": {**jobs, "broker": services.queue_depths()},
         "workers": [_worker(worker) for worker in workers],
-        "model_pool": _pool([child.pool for worker in workers for child in worker.children]),
+        "model_hosts": hosts,
+        "model_pool": _pool([host["pool"] for host in hosts]),
         **errors,
     }
 
@@ -125,15 +129,23 @@ def _worker(worker: SeenWorker) -> dict[str, Any]:
         "slots": len(children),
         "busy": sum(child.job_id is not None for child in children),
         "seen_at": max(child.seen_at for child in children),
-        "processes": [
-            {"pid": child.pid, "job_id": child.job_id, "model_pool": child.pool}
-            for child in children
-        ],
+        "processes": [{"pid": child.pid, "job_id": child.job_id} for child in children],
     }
 
 
+def _model_hosts(workers: Sequence[SeenWorker]) -> list[dict[str, Any]]:
+    """Each model host once, as it was reported last: all children of a machine report it."""
+    children = [child for worker in workers for child in worker.children]
+    found = {}
+    for child in sorted(children, key=lambda child: child.seen_at):
+        machine = child.worker.rpartition(":")[0]
+        for host in child.pool.get("hosts", ()):
+            found[machine, host["place"]] = {"machine": machine, **host}
+    return [found[key] for key in sorted(found)]
+
+
 def _pool(pools: list[dict[str, Any]]) -> dict[str, Any]:
-    """The statistics of all workers' pools, added up."""
+    """The statistics of all model hosts' pools, added up."""
     total: dict[str, Any] = {name: sum(pool.get(name, 0) for pool in pools) for name in COUNTERS}
     by_size: dict[str, int] = defaultdict(int)
     for pool in pools:

@@ -1,4 +1,4 @@
-"""Each prefork child says now and then that it lives, and how its model pool fares."""
+"""Each prefork child says now and then that it lives, and how the model hosts fare."""
 
 import logging
 import os
@@ -22,8 +22,8 @@ MIN_GAP_S = 1.0  # between two reports, however many jobs begin and end meanwhil
 
 
 class Presence:
-    """Reports one child. The web process reads the pool's statistics from here, since the
-    pool lives in the children and nowhere else.
+    """Reports one child. The web process reads here how the model hosts of the child's machine
+    fare: it may run on another machine, and could not ask them.
     """
 
     def __init__(self, services: WorkerServices) -> None:
@@ -64,7 +64,7 @@ class Presence:
             "queues": ",".join(CONSUMED.names),
             "job_id": job_id,
             "idle_since": None if job_id else func.now(),
-            "pool": self._services.pool_stats(),
+            "pool": {"hosts": self._services.describe_hosts()},
         }
         changed = {**values, "seen_at": func.now()}
         if job_id is None and not became_idle:

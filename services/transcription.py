@@ -13,7 +13,7 @@ import psutil
 from audio.decode import DecodedAudio
 from config import QUEUE_RETRY
 from domain.errors import DatabaseUnavailable, ScriptoriumError, Stopped
-from domain.lifecycle import Step
+from domain.lifecycle import Rank, Step
 from domain.options import TranscriptionOptions
 from domain.retry import Retry, decide
 from domain.transcript import Transcript
@@ -121,7 +121,10 @@ def _transcribe(
     decoded = time.monotonic()
     heart.publish(current_step=Step.LOADING_MODEL, duration_s=audio.duration_s)
     with services.acquire_model(
-        options.model_size, allow_downgrade=options.allow_downgrade
+        options.model_size,
+        allow_downgrade=options.allow_downgrade,
+        is_urgent=claim.rank == Rank.HIGH,
+        should_stop=heart.should_stop,
     ) as model:
         acquired = time.monotonic()
         kept = _kept_windows(services, claim, model.model_size)

@@ -13,7 +13,9 @@ from uuid import UUID
 from audio.decode import DecodedAudio, decode
 from audio.ffmpeg import find_ffmpeg
 from config import get_settings
-from model_pool import acquire_model, get_pool
+from hosting.client import describe_hosts
+from hosting.folder import open_folder
+from model_pool import acquire_model
 from services.context import Services, build_services
 from services.dispatch import publish_dead_letter
 from services.drain import DRAIN
@@ -27,8 +29,8 @@ class WorkerServices:
     base: Services
     worker: str  # as it stands in leases and dead letters
     decode: Callable[..., DecodedAudio]
-    acquire_model: Callable[..., AbstractContextManager[Any]]  # of a model_pool.BorrowedModel
-    pool_stats: Callable[[], dict[str, Any]]
+    acquire_model: Callable[..., AbstractContextManager[Any]]  # of a hosting.client.HostedModel
+    describe_hosts: Callable[[], list[dict[str, Any]]]
     is_draining: Callable[[], bool]
     publish_dead_letter: Callable[[UUID], None]
     speeds: Speeds = field(default_factory=Speeds)
@@ -53,7 +55,7 @@ def _of_process(pid: int) -> WorkerServices:
         worker=f"{worker_name()}/{pid}",
         decode=partial(decode, ffmpeg=find_ffmpeg(settings.ffmpeg_bin)),
         acquire_model=partial(acquire_model, timeout=settings.model_acquire_timeout_s),
-        pool_stats=lambda: get_pool().get_stats(),
+        describe_hosts=lambda: describe_hosts(open_folder(settings.run_path)),
         is_draining=DRAIN.is_raised,
         publish_dead_letter=publish_dead_letter,
     )

@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(["app", "worker"], 6),
     **dict.fromkeys(["api", "console", "tasks", "realtime"], 5),
     "services": 4,
-    **dict.fromkeys(["database", "model_pool"], 3),
+    **dict.fromkeys(["database", "model_pool", "hosting"], 3),
     **dict.fromkeys(["models", "audio", "engines", "formats", "storage", "celery_app"], 2),
     "config": 1,
     "domain": 0,
@@ -28,7 +28,7 @@ FREE = {"scripts", "benchmarks", "chaos", "tests", "deploy"}
 PROJECT = {*LAYERS, *BESIDE, *FREE}
 
 FORBIDDEN = {  # downward, and refused all the same
-    *((top, low) for top in ("api", "console", "app") for low in ("model_pool", "engines")),
+    *((top, low) for top in ("api", "console", "app") for low in ("model_pool", "hosting", "engines")),
     ("api", "tasks"),
     ("console", "api"),
 }
@@ -38,7 +38,7 @@ ROOMS = {
     **dict.fromkeys(("flask", "flask_smorest", "marshmallow"), WEB),
     "celery": {"celery_app", "tasks", "worker"},
     "sqlalchemy": {"models", "database", "services", "migrations"},
-    "subprocess": {"audio", "embedded"},
+    "subprocess": {"audio", "embedded", "hosting"},
     "os.environ": {"config", "embedded"},
     "os.getenv": {"config", "embedded"},
 }

@@ -28,7 +28,6 @@ class WorkerProcessSchema(Schema):
 
     pid = fields.Integer(required=True)
     job_id = fields.UUID(required=True, allow_none=True)
-    model_pool = fields.Dict(required=True)
 
 
 class WorkerSchema(Schema):
@@ -66,10 +65,18 @@ class AdminHealthSchema(Schema):
         metadata={"description": "Jobs that wait and run, the oldest's age, depths at the broker"},
     )
     workers = fields.List(fields.Nested(WorkerSchema), required=True)
+    model_hosts = fields.List(
+        fields.Dict(),
+        required=True,
+        metadata={
+            "description": "The processes that hold the models, one per device: machine, place, "
+            "device, pid, sessions (models lent), pool"
+        },
+    )
     model_pool = fields.Dict(
         required=True,
         metadata={
-            "description": "Of the workers, added up: hits, misses, evictions, oom_fallbacks, "
+            "description": "Of the model hosts, added up: hits, misses, evictions, oom_fallbacks, "
             "hit_rate, loaded models with their memory"
         },
     )

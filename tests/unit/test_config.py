@@ -72,10 +72,3 @@ def test_the_owners_names_reach_the_settings(monkeypatch):
 
     assert (settings.model_size, settings.celery_worker_concurrency) == ("tiny", 4)
     assert settings.max_upload_bytes == 7 * 1024 * 1024
-
-
-def test_the_children_of_all_workers_share_the_machine():
-    assert load_settings(**GOOD).machine_slots == 2
-    several = load_settings(**GOOD, workers=3, celery_worker_concurrency=4, high_only_slots=1)
-
-    assert several.machine_slots == 13

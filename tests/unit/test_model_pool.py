@@ -1,4 +1,3 @@
-import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -8,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import model_pool
 from domain.errors import EngineError, ModelPoolExhausted, ModelUnavailable, OutOfMemory, Stopped
 from domain.options import TranscriptionOptions
 from engines.fake import FakeLoader, FakeScript
@@ -420,15 +418,3 @@ def test_the_statistics_say_what_is_loaded_and_how_often_it_was_there():
 
 
 # One pool per process
-
-
-def test_a_forked_child_starts_without_a_pool(monkeypatch):
-    monkeypatch.setattr(model_pool, "_pool", ModelPool(FakeLoader()))
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if model_pool._pool is None else 1)
-
-    _, status = os.waitpid(child, 0)
-
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert model_pool._pool is not None

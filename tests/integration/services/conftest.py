@@ -143,7 +143,7 @@ def dead_letters():
 @pytest.fixture
 def worker(services, model, dead_letters):
     @contextmanager
-    def acquire_model(model_size, *, allow_downgrade):
+    def acquire_model(model_size, **_):
         yield model
 
     return WorkerServices(
@@ -153,7 +153,7 @@ def worker(services, model, dead_letters):
             samples=np.zeros(16_000, dtype=np.float32), duration_s=1.0, warnings=()
         ),
         acquire_model=acquire_model,
-        pool_stats=dict,
+        describe_hosts=list,
         is_draining=lambda: False,
         publish_dead_letter=dead_letters.append,
     )

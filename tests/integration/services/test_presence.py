@@ -125,12 +125,12 @@ def test_many_jobs_are_reported_in_few_statements_and_the_end_of_the_last_soon(
 ):
     over = threading.Event()
 
-    def pool_stats():
+    def describe_hosts():
         if over.is_set():
             threading.Event().wait()  # for ever: the thread must not report into the next test
-        return {}
+        return []
 
-    presence = Presence(replace(worker, pool_stats=pool_stats))
+    presence = Presence(replace(worker, describe_hosts=describe_hosts))
     presence.start()
     wait_until(row)
 
