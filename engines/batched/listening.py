@@ -17,7 +17,7 @@ from engines import window_rules as rules
 from engines.base import Samples
 from engines.batched.network import SILENT_MEL, FusedWhisper
 from engines.batched.slots import SlotDecoder
-from engines.batched.words import WordFinder
+from engines.batched.words import HeardPart, WordFinder, words_at_a_time
 from engines.mel import log_mel
 
 PLAN_VERSION = 1  # of the rules that cut a recording into windows, and of what is carried
@@ -100,17 +100,19 @@ class WhisperListener:
             task=self._options.task,
         )
         if self._options.word_timestamps:
-            self._words = WordFinder(self._model, tokenizer)
+            self._words = WordFinder(self._model, self._network, tokenizer)
         return tokenizer
 
-    def find_words(
-        self, segments: list[Segment], span: Span, features: torch.Tensor
-    ) -> list[Segment]:
-        """See `run.Listener.find_words`."""
-        if self._words is None:
-            return segments
+    @property
+    def words_at_a_time(self) -> int:
+        """See `run.Listener.words_at_a_time`."""
+        return words_at_a_time(self._network.device)
+
+    def find_words(self, parts: Sequence[HeardPart]) -> list[list[Segment]]:
+        """See `run.Listener.find_words`. Once the language is settled."""
+        assert self._words is not None  # noqa: S101
         with self._timed("words_s"):
-            return self._words(segments, span, features)
+            return self._words(parts)
 
     def _detect(self, plan: Sequence[Span]) -> tuple[str, float]:
         """The language of the first window, or of the first few when that one is not sure."""

@@ -22,6 +22,7 @@ from domain.transcript import Segment
 from engines import window_rules as rules
 from engines.batched.plan import plan_repairs, plan_windows
 from engines.batched.requests import DecodedWindow, WindowRequest
+from engines.batched.words import HeardPart
 from engines.window_trail import WindowTrail
 
 MAX_REPAIRS = 2  # how often speech that was left out is heard again by itself
@@ -43,10 +44,13 @@ class Listener(Protocol):
         """What a later attempt must know to go on, as plain JSON."""
         ...
 
-    def find_words(
-        self, segments: list[Segment], span: Span, features: torch.Tensor
-    ) -> list[Segment]:
-        """The segments of one window, with words if they were asked for."""
+    @property
+    def words_at_a_time(self) -> int:
+        """How many windows `find_words` does best with."""
+        ...
+
+    def find_words(self, parts: Sequence[HeardPart]) -> list[list[Segment]]:
+        """The segments of each of these windows, with words."""
         ...
 
 
@@ -93,6 +97,9 @@ class RecordingRun:
         self.segments: list[Segment] = trail.segments
         self._progress = {number: _Progress() for number in range(done, len(self._plan))}
         self._waiting: deque[Part] = deque()
+        # With the number of the window. Words are found for several at a time, but before the
+        # first of them leaves.
+        self._wordless: list[tuple[int, HeardPart]] = []
         for number in self._progress:
             span = self._plan[number].speech
             if span is not None:
@@ -148,11 +155,28 @@ class RecordingRun:
             decoded, ratio = _best(part.failed)
         segments = self._heard(part, decoded, ratio)
         progress = self._progress[part.window]
-        progress.segments.extend(segments)
         progress.open_parts -= 1
         if part.depth < MAX_REPAIRS:
             self._repair(part, segments, progress)
+        self._keep(part, segments, progress)
         part.features = None
+
+    def _keep(self, part: Part, segments: list[Segment], progress: _Progress) -> None:
+        if not self._options.word_timestamps or not segments or part.features is None:
+            progress.segments.extend(segments)
+            return
+        self._wordless.append((part.window, HeardPart(segments, part.span, part.features)))
+        if len(self._wordless) >= self._listener.words_at_a_time:
+            self._find_words()
+
+    def _find_words(self) -> None:
+        """For the windows that leave first, as many as are found at a time."""
+        self._wordless.sort(key=lambda each: (each[0], each[1].span.start_s))
+        found = self._wordless[: self._listener.words_at_a_time]
+        with_words = self._listener.find_words([part for _, part in found])
+        del self._wordless[: len(found)]
+        for (window, _), segments in zip(found, with_words, strict=True):
+            self._progress[window].segments.extend(segments)
 
     def _heard(self, part: Part, decoded: DecodedWindow, ratio: float) -> list[Segment]:
         if rules.has_no_speech(decoded.no_speech_prob, decoded.avg_logprob):
@@ -163,10 +187,7 @@ class RecordingRun:
             for piece in self._pieces(decoded.tokens, frames)
         ]
         # What Whisper writes behind the end of a window has no length, as in openai-whisper.
-        segments = [s for s in segments if s.text.strip() and s.start < s.end]
-        if not segments or part.features is None:
-            return segments
-        return self._listener.find_words(segments, part.span, part.features)
+        return [s for s in segments if s.text.strip() and s.start < s.end]
 
     def _pieces(self, tokens: list[int], frames: int) -> Iterator[rules.Piece]:
         """The segments of a window; nobody hears the end of it again, so all of it counts."""
@@ -212,6 +233,8 @@ class RecordingRun:
         number = self._next_out
         if self.is_done or self._progress[number].open_parts:
             return False
+        while any(window == number for window, _ in self._wordless):
+            self._find_words()
         heard = self._progress.pop(number).segments
         first = len(self.segments)
         ordered = sorted(heard, key=lambda segment: segment.start)

@@ -1,62 +1,68 @@
-"""Times of words, by openai-whisper's own alignment, on features that are there already."""
+"""Words and their times for what was heard in windows."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-import whisper
-from whisper.timing import add_word_timestamps
+from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 
 from domain.speech import Span
-from domain.transcript import Segment, Word
+from domain.transcript import Segment
 from engines import window_rules as rules
-from engines.decoding_loop import ALIGNMENT_LOCK, EncodedWindow
+from engines.batched.alignment import Text, TextAligner, alignment_heads
+from engines.batched.network import FRAMES_PER_PLACE, FusedWhisper
+from engines.batched.word_rules import give_words
+
+GROUP = 8  # windows that a GPU aligns side by side
+
+
+@dataclass(frozen=True)
+class HeardPart:
+    """What was heard in a window."""
+
+    segments: Sequence[Segment]
+    span: Span
+    features: torch.Tensor  # (1500, width), of the window
+
+
+def words_at_a_time(device: torch.device) -> int:
+    """How many windows to align side by side.
+
+    On a CPU one: it is busy with one, and its words depend on no other to the last bit.
+    """
+    return 1 if device.type == "cpu" else GROUP
 
 
 class WordFinder:
     """Gives the segments of one recording their words."""
 
-    def __init__(self, model: whisper.Whisper, tokenizer: Tokenizer) -> None:
-        self._model = model
+    def __init__(self, model: Whisper, network: FusedWhisper, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._dtype = model.decoder.token_embedding.weight.dtype
+        self._aligner = TextAligner(network, alignment_heads(model), tokenizer)
 
-    @torch.no_grad()
-    def __call__(
-        self, segments: list[Segment], span: Span, features: torch.Tensor
-    ) -> list[Segment]:
-        """The segments of one window with words, and with times that follow them.
-
-        `features` (frames, width) is what the encoder made of the window.
-        """
-        drafts = [_draft(segment) for segment in segments]
-        frames = round(span.length_s * rules.FRAMES_PER_S)
-        with ALIGNMENT_LOCK:
-            add_word_timestamps(
-                segments=drafts,
-                model=EncodedWindow(self._model, features[None].to(self._dtype).clone()),
-                tokenizer=self._tokenizer,
-                mel=torch.empty(0, frames),
-                num_frames=frames,
-                last_speech_timestamp=span.start_s,
+    def __call__(self, parts: Sequence[HeardPart]) -> list[list[Segment]]:
+        """The segments of each window with words, and with times that follow them."""
+        texts = [self._text(part) for part in parts]
+        times = iter(self._aligner([text for text in texts if text.tokens]))
+        return [
+            give_words(
+                part.segments,
+                next(times),
+                self._tokenizer,
+                offset_s=round(part.span.start_s * rules.FRAMES_PER_S) / rules.FRAMES_PER_S,
+                speech_from_s=part.span.start_s,
             )
-        return [_with_words(s, draft) for s, draft in zip(segments, drafts, strict=True)]
+            if text.tokens
+            else [replace(segment, words=()) for segment in part.segments]
+            for part, text in zip(parts, texts, strict=True)
+        ]
 
-
-def _draft(segment: Segment) -> dict[str, Any]:
-    return {
-        "seek": segment.seek,
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-    }
-
-
-def _with_words(segment: Segment, draft: dict[str, Any]) -> Segment:
-    words = tuple(
-        Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
-        for word in draft["words"]
-    )
-    return replace(segment, start=float(draft["start"]), end=float(draft["end"]), words=words)
+    def _text(self, part: HeardPart) -> Text:
+        eot = self._tokenizer.eot
+        frames = round(part.span.length_s * rules.FRAMES_PER_S)
+        return Text(
+            tokens=[t for segment in part.segments for t in segment.tokens if t < eot],
+            features=part.features,
+            places=min(frames // FRAMES_PER_PLACE, len(part.features)),
+        )

@@ -1,6 +1,7 @@
 """What a recording's run stands between: networks and a decoder that say what they are told."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from whisper.tokenizer import get_tokenizer
 from audio.speech import FRAME_S, SpeechMap
 from domain.options import TranscriptionOptions
 from domain.speech import Span
+from domain.transcript import Word
 from engines.batched.requests import DecodedWindow
 from engines.batched.run import RecordingRun
 from engines.window_trail import WindowTrail
@@ -16,6 +18,7 @@ from engines.window_trail import WindowTrail
 TOKENIZER = get_tokenizer(multilingual=True, language="en", task="transcribe")
 STAMPS_FROM = TOKENIZER.timestamp_begin
 OPTIONS = TranscriptionOptions("tiny")
+WITH_WORDS = TranscriptionOptions("tiny", word_timestamps=True)
 
 
 def speech_map(*spans, duration_s):
@@ -49,10 +52,11 @@ def said_throughout(span, text=None):
 class ScriptedListener:
     """Networks that know a window by its place in the recording."""
 
-    def __init__(self, fail_at_s=None):
+    def __init__(self, fail_at_s=None, *, words_at_a_time=1):
         self._fail_at_s = fail_at_s
+        self.words_at_a_time = words_at_a_time
         self.encoded = []
-        self.asked_words = []
+        self.asked_words = []  # the windows of each time
 
     def encode(self, span):
         if span.start_s == self._fail_at_s:
@@ -67,9 +71,16 @@ class ScriptedListener:
     def carried(self):
         return {"language": "en"}
 
-    def find_words(self, segments, span, features):
-        self.asked_words.append((span, features))
-        return segments
+    def find_words(self, parts):
+        """One word in each segment, from the middle of it on."""
+        self.asked_words.append(parts)
+        return [[_with_word(segment) for segment in part.segments] for part in parts]
+
+
+def _with_word(segment):
+    start_s = (segment.start + segment.end) / 2
+    word = Word(segment.text, start_s, segment.end)
+    return replace(segment, start=start_s, words=(word,))
 
 
 def make_run(speech, options=OPTIONS, *, listener=None, resume=(), on_window=lambda _: None):

@@ -143,11 +143,3 @@ def test_the_sound_behind_a_window_is_not_in_it():
     short, longer = network.mels
     assert torch.equal(short[:, :100], longer[:, :100])
     assert (short[:, 100:] == SILENT_MEL).all()
-
-
-def test_words_that_nobody_asked_for_are_not_looked_for():
-    listener, _ = make_listener(language="en")
-    listener.settle_language(PLAN)
-    segments = [object()]
-
-    assert listener.find_words(segments, PLAN[0], torch.zeros(1, 1)) is segments

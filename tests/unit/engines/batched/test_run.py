@@ -119,18 +119,6 @@ def test_text_behind_the_end_of_its_window_is_no_segment():
     assert [segment.text for segment in run.segments] == [" All."]
 
 
-def test_words_are_looked_for_once_in_each_window_with_text():
-    listener = ScriptedListener()
-    run = make_run(four_talks(), listener=listener)
-    texts = {19.0: said((0.0, "", 19.0))}
-
-    hear_out(run, lambda span: texts.get(span.start_s) or said_throughout(span))
-
-    spans = [span for span, _ in listener.asked_words]
-    assert spans == [Span(0.0, 18.0), Span(40.0, 55.0), Span(110.0, 129.0)]
-    assert all(features[0, 0] == span.start_s for span, features in listener.asked_words)
-
-
 def test_the_language_is_settled_once_on_the_windows_with_speech():
     listener = ScriptedListener()
     run = make_run(speech_map((40.0, 55.0), (110.0, 112.0), duration_s=140.0), listener=listener)

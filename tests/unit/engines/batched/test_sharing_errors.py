@@ -10,6 +10,7 @@ from tests.unit.engines.batched.callers import (
     talk,
 )
 from tests.unit.engines.batched.scripted import (
+    WITH_WORDS,
     ScriptedDecoder,
     ScriptedListener,
     span_of,
@@ -41,7 +42,7 @@ def test_an_error_in_one_recordings_calls_is_its_own(fault, place):
 
 
 class RefusingListener(ScriptedListener):
-    def find_words(self, segments, span, features):
+    def find_words(self, parts):
         raise KeyError("no words")
 
 
@@ -51,7 +52,10 @@ def refuse_windows(_window):
 
 BAD_RUNS = {
     "it cannot be encoded": lambda: talk(4, listener=ScriptedListener(fail_at_s=40.0)),
-    "its words cannot be found": lambda: talk(4, listener=RefusingListener()),
+    "its words cannot be found": lambda: talk(4, options=WITH_WORDS, listener=RefusingListener()),
+    "its words cannot be found when they leave": lambda: talk(
+        4, options=WITH_WORDS, listener=RefusingListener(words_at_a_time=8)
+    ),
     "its windows cannot be kept": lambda: talk(4, on_window=refuse_windows),
 }
 

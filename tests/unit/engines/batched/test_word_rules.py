@@ -138,7 +138,8 @@ def test_a_text_is_parted_as_its_language_is_written(language, text, words):
 
 
 def test_a_sign_that_is_never_completed_does_not_take_the_words_behind_it():
-    broken = [*TOKENIZER.encode(" so")] + TOKENIZER.encode("狗")[:-1] + TOKENIZER.encode("年 it is")
+    half = TOKENIZER.encode("狗")[:-1]
+    broken = [*TOKENIZER.encode(" so"), *half, *TOKENIZER.encode("年 it is")]
     segments = [Segment(0, SEEK, 12.3, 15.0, "", tuple(broken))]
 
     [found] = give_words(
