@@ -37,7 +37,7 @@ class Segment:
 class Fallback:
     """One rung of the out-of-memory ladder that was taken."""
 
-    rung: str  # free_idle_models, smaller_model, cpu
+    rung: str  # smaller_batch, free_idle_models, smaller_model, cpu
     stage: str  # load or decode
     from_model: str
     to_model: str

@@ -106,7 +106,8 @@ class CpuShare:
         key = (os.getpid(), self._lock_file)  # locks do not survive a fork
         if key not in _places:
             try:
-                _places[key] = Places(self._lock_file)
+                # Another thread may have been first: two would take each other's places for free.
+                _places.setdefault(key, Places(self._lock_file))
             except OSError as error:
                 logger.warning("cpu_share_unavailable", extra={"reason": str(error)})
                 return None

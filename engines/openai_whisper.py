@@ -22,7 +22,7 @@ from engines.batched.transcriber import BatchedWhisper
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard, WindowLoop
 from engines.devices import devices_for
-from engines.loading import load_whisper
+from engines.loading import dtype_for, load_whisper
 from engines.model_facts import weights_mb
 from engines.out_of_memory import guard_memory, reclaim
 from engines.own_modules import with_own_modules
@@ -245,8 +245,12 @@ class OpenAIWhisperLoader:
         return devices_for(self._device, gpus=gpus)
 
     def estimate_mb(self, model_size: str, device: str) -> float:
-        """Memory of the weights there, from the published number of parameters."""
-        return weights_mb(model_size, bytes_per_weight=2 if device.startswith("cuda") else 4)
+        """Memory of the weights there, from the published number of parameters: as they are
+        loaded, and as the batched decoder lays them out.
+        """
+        loaded_as = dtype_for(device).itemsize
+        decoded_as = self._batched_dtype(device).itemsize
+        return weights_mb(model_size, bytes_per_weight=loaded_as + decoded_as)
 
     def is_present(self, model_size: str) -> bool:
         """Whether the weights lie on this machine."""
