@@ -14,18 +14,25 @@ HALF_FFT = N_FFT // 2
 DYNAMIC_RANGE = 8.0  # in log10: what lies 80 dB below the loudest bin is floor
 
 
-def log_mel(audio: Samples, n_mels: int, *, piece_frames: int = PIECE_FRAMES) -> torch.Tensor:
+def log_mel(
+    audio: Samples,
+    n_mels: int,
+    *,
+    device: torch.device | str = "cpu",
+    piece_frames: int = PIECE_FRAMES,
+) -> torch.Tensor:
     """The spectrogram that Whisper expects, shape (n_mels, frames), 100 frames per second.
 
     The recording is followed by 30 s of digital silence, so that a full window can be cut at
-    every place in it. Equal to openai-whisper's bit for bit while it fits in one piece.
+    every place in it. Equal to openai-whisper's bit for bit while it fits in one piece. It is
+    computed on `device` and stays there: 115 MB per hour with 80 bins, 184 MB with 128.
     """
     frames = (len(audio) + N_SAMPLES) // HOP_LENGTH
-    filters = mel_filters("cpu", n_mels)
-    mel = torch.empty(n_mels, frames)
+    filters = mel_filters(device, n_mels)
+    mel = torch.empty(n_mels, frames, device=device)
     for first in range(0, frames, piece_frames):
         last = min(first + piece_frames, frames)
-        mel[:, first:last] = _log_bins(_samples_under(audio, first, last), filters)
+        mel[:, first:last] = _log_bins(_samples_under(audio, first, last).to(device), filters)
     # In place: the spectrogram of four hours is 460 MB.
     torch.maximum(mel, mel.max() - DYNAMIC_RANGE, out=mel)
     return mel.add_(4.0).div_(4.0)
@@ -48,7 +55,7 @@ def _log_bins(samples: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
         samples,
         N_FFT,
         HOP_LENGTH,
-        window=torch.hann_window(N_FFT),
+        window=torch.hann_window(N_FFT, device=samples.device),
         center=False,
         return_complex=True,
     )

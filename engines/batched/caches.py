@@ -1,32 +1,15 @@
 """Keys and values of windows that are being decoded, in places that never move.
 
-A slot is one window's place. Two implementations of one idea: on a CPU compiled loops read
-slots in any order; elsewhere torch's fused attention reads the first slots in a row.
+A slot is one window's place. On a CPU compiled loops read slots in any order; a GPU's step reads
+the first slots in a row, see `device_operations`.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from engines.batched.kernels import attend_places, store_places
-
-
-class KeyValueCache(Protocol):
-    """Keys and values of all slots in one layer, `places` long."""
-
-    def write(self, mixed: torch.Tensor, slots: torch.Tensor, first: torch.Tensor) -> None:
-        """Store `mixed` (rows, n, 2 * width), keys then values, from place `first[row]` on."""
-        ...
-
-    def attend(
-        self, queries: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
-        """(rows, n, width) of queries (rows, n, width); query i of a row sees `lengths[row, i]`
-        places of its slot.
-        """
-        ...
 
 
 class CpuCache:
@@ -43,7 +26,7 @@ class CpuCache:
         self._scale = width**-0.5
 
     def write(self, mixed: torch.Tensor, slots: torch.Tensor, first: torch.Tensor) -> None:
-        """See `KeyValueCache.write`."""
+        """Store `mixed` (rows, n, 2 * width), keys then values, from place `first[row]` on."""
         rows, count, _ = mixed.shape
         halves = self._as_numpy(mixed.view(rows, count, 2, self._heads, -1))
         store_places(halves, slots.numpy(), first.numpy(), self._key_numbers, self._value_numbers)
@@ -51,7 +34,9 @@ class CpuCache:
     def attend(
         self, queries: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """See `KeyValueCache.attend`."""
+        """(rows, n, width) of queries (rows, n, width); query i of a row sees `lengths[row, i]`
+        places of its slot.
+        """
         rows, count, width = queries.shape
         flat = (queries.float() * self._scale).view(rows * count, self._heads, -1)
         out = torch.empty_like(flat)
@@ -72,36 +57,20 @@ def _bits(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 class DeviceCache:
-    """For GPUs, and the reference that the compiled loops are tested against."""
+    """For GPUs: keys and values of all slots in one layer, as `StepOperations` read them."""
 
     def __init__(
         self, slots: int, heads: int, places: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         shape = (slots, heads, places, 64)
-        self._heads = heads
-        self._keys = torch.zeros(shape, dtype=dtype, device=device)
-        self._values = torch.zeros(shape, dtype=dtype, device=device)
-        self._places = torch.arange(places, device=device)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
 
-    def write(self, mixed: torch.Tensor, slots: torch.Tensor, first: torch.Tensor) -> None:
-        """See `KeyValueCache.write`."""
+    def put(self, mixed: torch.Tensor, slots: torch.Tensor) -> None:
+        """Store `mixed` (rows, n, 2 * width), keys before values, in the first n places of these
+        slots.
+        """
         rows, count, _ = mixed.shape
-        halves = mixed.view(rows, count, 2, self._heads, -1)
-        places = first[:, None] + self._places[:count]
-        # Index tensors around a slice put the indexed axes first: (rows, n, heads, 64).
-        self._keys[slots[:, None], :, places] = halves[:, :, 0]
-        self._values[slots[:, None], :, places] = halves[:, :, 1]
-
-    def attend(
-        self, queries: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
-        """See `KeyValueCache.attend`."""
-        rows, count, width = queries.shape
-        is_seen = self._places < lengths[:, :, None]
-        mixed = functional.scaled_dot_product_attention(
-            queries.view(rows, count, self._heads, -1).transpose(1, 2),
-            self._keys[slots],
-            self._values[slots],
-            attn_mask=is_seen[:, None],
-        )
-        return mixed.transpose(1, 2).reshape(rows, count, width)
+        keys, values = mixed.view(rows, count, 2, self.keys.shape[1], 64).permute(2, 0, 3, 1, 4)
+        self.keys[:, :, :count].index_copy_(0, slots, keys)
+        self.values[:, :, :count].index_copy_(0, slots, values)

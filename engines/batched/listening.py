@@ -15,8 +15,10 @@ from domain.speech import Span
 from domain.transcript import Segment
 from engines import window_rules as rules
 from engines.base import Samples
+from engines.batched.decoder import WindowDecoder
+from engines.batched.device_encoder import DeviceEncoder
 from engines.batched.network import SILENT_MEL, FusedWhisper
-from engines.batched.slots import SlotDecoder
+from engines.batched.requests import Features, WaitingFeatures, tensor_of
 from engines.batched.words import HeardPart, WordFinder, words_at_a_time
 from engines.mel import log_mel
 
@@ -37,20 +39,23 @@ class WhisperListener:
         self,
         model: whisper.Whisper,
         network: FusedWhisper,
-        decoder: SlotDecoder,
+        decoder: WindowDecoder,
         audio: Samples,
         options: TranscriptionOptions,
+        encoder: DeviceEncoder | None = None,
     ) -> None:
+        """With an `encoder` windows wait until several can be encoded together."""
         self._model = model
         self._network = network
         self._decoder = decoder
+        self._encoder = encoder
         self._options = options
         self.language = options.language if model.is_multilingual else "en"
         self.language_probability: float | None = None
         self.timings_s: dict[str, float] = {}
         self._audio = audio
         self._spectrogram: torch.Tensor | None = None
-        self._heard_for_language: dict[Span, torch.Tensor] = {}
+        self._heard_for_language: dict[Span, Features] = {}
         self._words: WordFinder | None = None
 
     def go_on(self, carried: dict[str, Any]) -> None:
@@ -71,10 +76,12 @@ class WhisperListener:
         recordings shall not stand still for it.
         """
         with self._timed("mel_s"):
-            self._spectrogram = log_mel(self._audio, self._network.dims.n_mels)
+            self._spectrogram = log_mel(
+                self._audio, self._network.dims.n_mels, device=self._network.device
+            )
 
     @torch.inference_mode()
-    def encode(self, span: Span) -> torch.Tensor:
+    def encode(self, span: Span) -> Features:
         """Features (1500, width) of a window, followed by silence up to 30 s."""
         known = self._heard_for_language.pop(span, None)
         if known is not None:
@@ -84,10 +91,14 @@ class WhisperListener:
         with self._timed("encode_s"):
             first, last = (round(t * rules.FRAMES_PER_S) for t in (span.start_s, span.end_s))
             recorded = spectrogram[:, first : min(last, first + N_FRAMES)]
-            frames = min(N_FRAMES, recorded.shape[1] + TAIL_FRAMES)
-            mel = torch.full((len(recorded), frames + frames % 2), SILENT_MEL)
+            # Those that are encoded together have to be of one length.
+            tail = TAIL_FRAMES if self._encoder is None else N_FRAMES
+            frames = min(N_FRAMES, recorded.shape[1] + tail)
+            mel = recorded.new_full((len(recorded), frames + frames % 2), SILENT_MEL)
             mel[:, : recorded.shape[1]] = recorded
-            return self._network.encode(mel.to(self._network.device)[None])[0]
+            if self._encoder is not None:
+                return WaitingFeatures(mel, self._encoder.encode)
+            return self._network.encode(mel[None])[0]
 
     def settle_language(self, plan: Sequence[Span]) -> Tokenizer:
         """See `run.Listener.settle_language`."""
@@ -121,7 +132,7 @@ class WhisperListener:
         for count, span in enumerate(plan[:VOTERS], start=1):
             features[span] = self.encode(span)
             with self._timed("language_s"):
-                found = self._decoder.detect_language(features[span])
+                found = self._decoder.detect_language(tensor_of(features[span]))
             for code, chance in found.items():
                 totals[code] = totals.get(code, 0.0) + chance
             best = max(totals, key=totals.__getitem__)

@@ -15,9 +15,12 @@ from whisper.model import ModelDimensions, Whisper
 
 from engines.batched.attention import attend
 from engines.batched.blocks import Packing, pack_norm
-from engines.batched.linear import pack_linear
+from engines.batched.linear import Linear, pack_linear
 
 FRAMES_PER_PLACE = 2  # mel frames that the second convolution makes one
+# cuBLAS takes its fast kernels where every row of the result begins at 16 bytes; 51,866 logits
+# of two bytes do not.
+HEAD_ALIGNMENT = 64
 # Silence in a log-mel spectrogram, which is scaled by the loudest sound of its recording:
 # between -0.7 and -0.3, nearly always.
 SILENT_MEL = -0.5
@@ -49,16 +52,20 @@ class FusedWhisper:
         self.heads = model.dims.n_text_head
         packing = Packing(dtype)
         encoder, decoder = model.encoder, model.decoder
-        self._first_convolution = packing.convolution(encoder.conv1)
-        self._second_convolution = packing.convolution(encoder.conv2)
-        self._encoder_positions = encoder.positional_embedding.float()
-        self._encoder_blocks = [packing.encoder_block(block) for block in encoder.blocks]
-        self._encoder_norm = pack_norm(encoder.ln_post)
-        self._token_embedding = decoder.token_embedding.weight
+        self.first_convolution = packing.convolution(encoder.conv1)
+        self.second_convolution = packing.convolution(encoder.conv2)
+        self.encoder_positions = encoder.positional_embedding.float()
+        self.encoder_blocks = [packing.encoder_block(block) for block in encoder.blocks]
+        self.encoder_norm = pack_norm(encoder.ln_post)
+        embedding = decoder.token_embedding.weight
+        self._token_embedding = embedding
         self._token_positions = decoder.positional_embedding.float()
         self.decoder_blocks = [packing.decoder_block(block, rows) for block in decoder.blocks]
         self.decoder_norm = pack_norm(decoder.ln)
-        self.head = pack_linear(decoder.token_embedding.weight.to(dtype), None, rows=rows)
+        if self.device.type == "cpu":
+            self.head = pack_linear(embedding.to(dtype), None, rows=rows)
+        else:
+            self._token_embedding, self.head = _aligned_head(embedding.to(dtype))
         self._silence: Silence | None = None
 
     def encode(self, mel: torch.Tensor) -> torch.Tensor:
@@ -81,12 +88,12 @@ class FusedWhisper:
         kept: list[tuple[torch.Tensor, torch.Tensor]],
     ) -> torch.Tensor:
         """Features of the given places alone; `kept` takes each block's keys and values."""
-        x = functional.gelu(_convolve(self._first_convolution, mel.to(self.dtype), stride=1))
-        x = functional.gelu(_convolve(self._second_convolution, x, stride=2))
+        x = functional.gelu(convolve(self.first_convolution, mel.to(self.dtype), stride=1))
+        x = functional.gelu(convolve(self.second_convolution, x, stride=2))
         x = x.transpose(1, 2).float()
         places = x.shape[1]
-        x = x + self._encoder_positions[:places]
-        for number, block in enumerate(self._encoder_blocks):
+        x = x + self.encoder_positions[:places]
+        for number, block in enumerate(self.encoder_blocks):
             mixed = block.query_key_value(block.attention_norm(x).to(self.dtype))
             queries, keys, values = self._heads_of(mixed)
             kept.append((keys, values))
@@ -98,7 +105,7 @@ class FusedWhisper:
                 )
             x = x + block.attention_out(attend(queries, keys, values))
             x = x + block.mlp_out(block.mlp_in(block.mlp_norm(x).to(self.dtype)))
-        return self._encoder_norm(x).to(self.dtype)
+        return self.encoder_norm(x).to(self.dtype)
 
     def _heads_of(self, mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Queries, keys and values (windows, heads, places, 64) each."""
@@ -126,8 +133,17 @@ class FusedWhisper:
         )
 
 
-def _convolve(
+def _aligned_head(embedding: torch.Tensor) -> tuple[torch.Tensor, Linear]:
+    """The embedding with rows of zeros behind it, and the product by it without them."""
+    count = len(embedding)
+    padded = functional.pad(embedding, (0, 0, 0, -count % HEAD_ALIGNMENT))
+    multiply = pack_linear(padded, None)
+    return padded, lambda x: multiply(x)[..., :count]
+
+
+def convolve(
     weights: tuple[torch.Tensor, torch.Tensor], x: torch.Tensor, *, stride: int
 ) -> torch.Tensor:
+    """(windows, out, frames / stride) of x (windows, in, frames), by a kernel of width 3."""
     weight, bias = weights
     return functional.conv1d(x, weight, bias, stride=stride, padding=1)

@@ -4,6 +4,7 @@ The rules of `whisper.decoding` (SuppressBlank, SuppressTokens, ApplyTimestampRu
 loop over windows and without asking the device anything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -128,6 +129,12 @@ class TokenRules:
         state.last.copy_(tokens)
         state.count.add_(1)
         state.last_stamp.copy_(torch.where(tokens >= self._stamps_from, tokens, state.last_stamp))
+
+    def forbid(self, tokens: Sequence[int]) -> None:
+        """Let these tokens never come, beside those that Whisper suppresses."""
+        forbidden = list(tokens)
+        self._never[forbidden] = NEVER
+        self._never_numbers[forbidden] = FORBIDDEN
 
     @staticmethod
     def _suppressed(tokenizer: Tokenizer) -> list[int]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import torch
 from whisper.tokenizer import Tokenizer
 from whisper.utils import compression_ratio
 
@@ -21,7 +20,7 @@ from domain.speech import Span
 from domain.transcript import Segment
 from engines import window_rules as rules
 from engines.batched.plan import plan_repairs, plan_windows
-from engines.batched.requests import DecodedWindow, WindowRequest
+from engines.batched.requests import DecodedWindow, Features, WindowRequest, tensor_of
 from engines.batched.words import HeardPart
 from engines.window_trail import WindowTrail
 
@@ -32,7 +31,7 @@ MAX_PROMPT_TOKENS = 223  # half of the text context without the token that opens
 class Listener(Protocol):
     """What a run needs of the networks."""
 
-    def encode(self, span: Span) -> torch.Tensor:
+    def encode(self, span: Span) -> Features:
         """Features (frames, width) of a window."""
         ...
 
@@ -62,7 +61,7 @@ class Part:
     span: Span
     depth: int = 0
     failed: list[tuple[DecodedWindow, float]] = field(default_factory=list)  # with its ratio
-    features: torch.Tensor | None = None
+    features: Features | None = None
 
 
 @dataclass
@@ -165,7 +164,8 @@ class RecordingRun:
         if not self._options.word_timestamps or not segments or part.features is None:
             progress.segments.extend(segments)
             return
-        self._wordless.append((part.window, HeardPart(segments, part.span, part.features)))
+        heard = HeardPart(segments, part.span, tensor_of(part.features))
+        self._wordless.append((part.window, heard))
         if len(self._wordless) >= self._listener.words_at_a_time:
             self._find_words()
 

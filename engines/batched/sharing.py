@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from threading import Condition, Lock
 
 from domain.errors import EngineError, Stopped
+from engines.batched.decoder import WindowDecoder
 from engines.batched.run import Part, RecordingRun
-from engines.batched.slots import SlotDecoder
 
 # An encoder run lasts as long as some ten decoder steps: windows that are being decoded shall
 # not stand still while a long recording fills the slots.
@@ -56,16 +56,18 @@ class SharedDecoder:
 
     def __init__(
         self,
-        decoder: SlotDecoder,
+        decoder: WindowDecoder,
         before_step: Callable[[], None],
         while_driving: Callable[[], AbstractContextManager[None]] = nullcontext,
         now_s: Callable[[], float] = time.monotonic,
+        admitted_per_step: int = ADMITTED_PER_STEP,
     ) -> None:
         """`before_step` is called in the thread that drives, before every step; what
         `while_driving` returns is entered by it as long as it drives. `now_s` is the clock by
         which recordings wait for a slot.
         """
         self._decoder = decoder
+        self._admitted_per_step = admitted_per_step
         self._before_step = before_step
         self._while_driving = while_driving
         self._now_s = now_s
@@ -215,7 +217,7 @@ class SharedDecoder:
         return False
 
     def _admit(self, guests: list[_Guest]) -> None:
-        for _ in range(min(ADMITTED_PER_STEP, self._decoder.free)):
+        for _ in range(min(self._admitted_per_step, self._decoder.free)):
             now_s = self._now_s()
             for guest in self._in_order(guests, now_s):
                 is_overdue = guest.is_overdue(now_s)

@@ -1,7 +1,7 @@
 """Windows being decoded side by side, each in its slot; a free slot takes the next window.
 
-A slot's keys and values stay where they are while others come and go. On a CPU a window's text
-does not depend on its company: see `linear`.
+For CPUs; GPUs have `device_slots`. A slot's keys and values stay where they are while others
+come and go, and a window's text does not depend on its company: see `linear`.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from whisper.tokenizer import Tokenizer
 
-from engines.batched.caches import CpuCache, DeviceCache, KeyValueCache
+from engines.batched.caches import CpuCache
 from engines.batched.network import FusedWhisper
-from engines.batched.requests import DecodedWindow, WindowRequest
+from engines.batched.requests import DecodedWindow, WindowRequest, tensor_of
 from engines.batched.rules import RuleState, TokenRules
 from engines.out_of_memory import reclaim
 
@@ -35,8 +35,10 @@ class SlotDecoder:
     def _make_room(self, slots: int) -> None:
         network, device = self._network, self._device
         layers = range(network.dims.n_text_layer)
-        self._own = [self._cache(slots, network.dims.n_text_ctx) for _ in layers]
-        self._cross = [self._cache(slots, network.dims.n_audio_ctx) for _ in layers]
+        heads, dtype = network.heads, network.dtype
+        self._own = [CpuCache(slots, heads, self._places, dtype) for _ in layers]
+        frames = network.dims.n_audio_ctx
+        self._cross = [CpuCache(slots, heads, frames, dtype) for _ in layers]
         self._all = torch.arange(slots, device=device)
         self._frames = torch.ones(slots, dtype=torch.long, device=device)
         self._position = torch.zeros(slots, dtype=torch.long, device=device)
@@ -51,12 +53,6 @@ class SlotDecoder:
         reclaim()
         self._make_room(slots)
 
-    def _cache(self, slots: int, places: int) -> KeyValueCache:
-        network = self._network
-        if network.device.type == "cpu":
-            return CpuCache(slots, network.heads, places, network.dtype)
-        return DeviceCache(slots, network.heads, places, network.dtype, network.device)
-
     @property
     def free(self) -> int:
         """How many windows can be admitted now."""
@@ -65,7 +61,7 @@ class SlotDecoder:
     @torch.inference_mode()
     def admit(self, request: WindowRequest) -> int:
         """Give a window a slot and write its first token; returns the slot."""
-        where = self._place(request.features)
+        where = self._place(tensor_of(request.features))
         slot = int(where)
         tokens = torch.tensor([request.prompt], device=self._device)
         logits = self._forward(tokens, where, [request.sot_index, -1])[0].float()

@@ -12,11 +12,14 @@ from whisper.tokenizer import get_tokenizer
 from audio.speech import SpeechMap
 from domain.options import TranscriptionOptions
 from engines.base import Samples
+from engines.batched.decoder import WindowDecoder
+from engines.batched.device_encoder import MICRO_BATCH, DeviceEncoder
+from engines.batched.device_slots import DeviceSlotDecoder
 from engines.batched.listening import PLAN_VERSION, WhisperListener
 from engines.batched.network import FusedWhisper
 from engines.batched.room import FEWEST, slot_mb, weights_mb
 from engines.batched.run import RecordingRun
-from engines.batched.sharing import SharedDecoder
+from engines.batched.sharing import ADMITTED_PER_STEP, SharedDecoder
 from engines.batched.slots import SlotDecoder
 from engines.cpu_share import CpuShare
 from engines.decoding_loop import Heard
@@ -38,9 +41,18 @@ class BatchedWhisper:
         self._shrinking = Lock()
         self._network = FusedWhisper(model, dtype=dtype, rows=slots)
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
-        self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
+        self._decoder: WindowDecoder
+        self._encoder: DeviceEncoder | None = None
+        admitted = ADMITTED_PER_STEP
+        if self._network.device.type == "cpu":
+            self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
+        else:
+            self._decoder = decoder = DeviceSlotDecoder(self._network, tokenizer, slots=slots)
+            self._encoder, admitted = decoder.encoder, MICRO_BATCH
         # However many recordings are there, one thread at a time computes.
-        self._shared = SharedDecoder(self._decoder, self._follow_load, share.busy)
+        self._shared = SharedDecoder(
+            self._decoder, self._follow_load, share.busy, admitted_per_step=admitted
+        )
         self._looked_at_s = float("-inf")
         self._looked_for = 0  # the thread whose numbers were set
         self._weights_mb = weights_mb(model, dtype)
@@ -78,7 +90,9 @@ class BatchedWhisper:
         if any(window.carried.get("plan") != PLAN_VERSION for window in trail.kept):
             trail.restart()  # decoded by other rules: their ends are not our beginnings
         started = time.perf_counter()
-        listener = WhisperListener(self._model, self._network, self._decoder, audio, options)
+        listener = WhisperListener(
+            self._model, self._network, self._decoder, audio, options, self._encoder
+        )
         run = RecordingRun(speech, options, listener, trail)
         if trail.kept:
             listener.go_on(trail.kept[-1].carried)

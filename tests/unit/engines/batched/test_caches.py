@@ -1,4 +1,4 @@
-"""Both caches keep one promise: what was written in a slot is what a query of it sees."""
+"""What was written in a slot is what a query of it sees."""
 
 import pytest
 import torch
@@ -25,16 +25,14 @@ def plain(queries, mixed, lengths):
     return torch.einsum("rhnm,rmhd->rnhd", weights, values).reshape(rows, count, width)
 
 
-class CacheContract:
-    """What every KeyValueCache must do. Subclasses provide `make`."""
-
+class TestCpuCache:
     @pytest.fixture(params=TYPES.values(), ids=TYPES)
     def dtype(self, request):
         return request.param
 
     @pytest.fixture
     def cache(self, dtype):
-        return self.make(dtype)
+        return CpuCache(SLOTS, HEADS, PLACES, dtype)
 
     def check(self, cache, slots, mixed, lengths):
         """Attend to what was written in these slots, `lengths` (rows, n) places of it."""
@@ -83,11 +81,17 @@ class CacheContract:
         self.check(cache, [1], new, torch.tensor([[20]]))
 
 
-class TestCpuCache(CacheContract):
-    def make(self, dtype):
-        return CpuCache(SLOTS, HEADS, PLACES, dtype)
+class TestDeviceCache:
+    def test_a_window_lies_in_the_first_places_of_its_slot_and_the_rest_stays(self):
+        cache = DeviceCache(SLOTS, HEADS, PLACES, torch.float32, torch.device("cpu"))
+        old = random(SLOTS, PLACES, 2 * WIDTH, dtype=torch.float32, seed=1)
+        cache.put(old, torch.arange(SLOTS))
+        new = random(2, 15, 2 * WIDTH, dtype=torch.float32, seed=2)
 
+        cache.put(new, torch.tensor([3, 1]))
 
-class TestDeviceCache(CacheContract):
-    def make(self, dtype):
-        return DeviceCache(SLOTS, HEADS, PLACES, dtype, torch.device("cpu"))
+        expected = old.clone()
+        expected[3, :15], expected[1, :15] = new
+        keys, values = expected.view(SLOTS, PLACES, 2, HEADS, 64).permute(2, 0, 3, 1, 4)
+        assert torch.equal(cache.keys, keys)
+        assert torch.equal(cache.values, values)
