@@ -376,15 +376,17 @@ def acquire_model(
     *,
     allow_downgrade: bool = True,
     is_urgent: bool = False,
+    is_suspect: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     pool: ModelPool | None = None,
 ) -> AbstractContextManager[BorrowedModel | HostedModel]:
     """Lend a model for the block: one of this pool, or else of a model host of this machine.
 
     `timeout` in seconds, MODEL_ACQUIRE_TIMEOUT_S by default. Others may have the model at the
-    same time; what `is_urgent` is decoded before what is not. `should_stop` is asked while a
-    host is waited for. Raises ModelPoolExhausted, ModelUnavailable, OutOfMemory, OptionInvalid,
-    and of a host ModelHostLost and Stopped.
+    same time; what `is_urgent` is decoded before what is not, and what `is_suspect` of having
+    killed a host gets one of its own. `should_stop` is asked while a host is waited for.
+    Raises ModelPoolExhausted, ModelUnavailable, OutOfMemory, OptionInvalid, and of a host
+    ModelHostLost and Stopped.
     """
     if timeout is None:
         timeout = get_settings().model_acquire_timeout_s
@@ -397,6 +399,7 @@ def acquire_model(
         timeout,
         allow_downgrade=allow_downgrade,
         is_urgent=is_urgent,
+        is_suspect=is_suspect,
         should_stop=should_stop,
     )
 

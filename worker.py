@@ -82,14 +82,18 @@ def run_worker(concurrency: int | None, queues: str | None, name: str) -> None:
 
 @main.command("model-host")
 @click.option("--place", default=0, type=click.IntRange(0), help="Number of the device.")
-def run_model_host(place: int) -> None:
+@click.option("--alone", help="Serve one caller, which knows this name, on the best device.")
+def run_model_host(place: int, alone: str | None) -> None:
     """Hold the models of one device for the children of all workers; workers start it."""
     bound_openmp_spinning()  # before torch is imported
-    from hosting.process import run_host
+    from hosting.process import run_host, run_lonely_host
 
     settings = get_settings()
     require_engine(settings)
-    run_host(settings, place)
+    if alone:
+        run_lonely_host(settings, alone)
+    else:
+        run_host(settings, place)
 
 
 @main.command("reconciler")

@@ -64,6 +64,7 @@ class Landmarks:
             options={},
             request_id=None,
             rank=Rank.NORMAL,
+            error_type=None,
             has_windows=True,
         )
 

@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Any
 
 from domain.errors import ModelHostLost
-from hosting.folder import HostFolder
+from hosting.folder import HostFolder, Place
 
 HANDSHAKE_S = 5.0  # a host that is frozen or overwhelmed takes longer
 MAX_MESSAGE_BYTES = 1 << 28  # hours of windows with words are a few dozen MB
@@ -68,7 +68,7 @@ class Channel:
         self._connection.close()
 
 
-def call(folder: HostFolder, place: int) -> Channel:
+def call(folder: HostFolder, place: Place) -> Channel:
     """Reach the host of a place. Raises ModelHostLost when it does not answer."""
     try:
         connection = Client(str(folder.socket(place)), "AF_UNIX")

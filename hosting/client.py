@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,8 @@ from domain.windows import Window, ignore_window
 from engines.base import Samples
 from hosting.channel import Channel, Message, call
 from hosting.choice import choose_place
-from hosting.folder import HostFolder
+from hosting.folder import HostFolder, Place
+from hosting.isolation import isolated_host
 from hosting.samples import shared
 from hosting.wire import error_of, transcript_of, window_of
 
@@ -78,30 +79,34 @@ def borrow(
     *,
     allow_downgrade: bool = True,
     is_urgent: bool = False,
+    is_suspect: bool = False,
     should_stop: Callable[[], bool] = _never,
 ) -> Iterator[HostedModel]:
     """Have a host of this machine lend a model for the block; the one that has it, if one has.
 
-    Raises Stopped, ModelHostLost, and what `acquire_model` raises in the host.
+    What `is_suspect` gets a host of its own. Raises Stopped, ModelHostLost, and what
+    `acquire_model` raises in the host.
     """
-    channel = _call_some(folder, model_size, min(timeout_s, HOST_START_S), should_stop)
-    try:
+    wish = {
+        "do": "borrow",
+        "model_size": model_size,
+        "timeout_s": timeout_s,
+        "allow_downgrade": allow_downgrade,
+        "is_urgent": is_urgent,
+    }
+    own = isolated_host(folder, should_stop) if is_suspect else nullcontext()
+    with (
+        own as place,
+        closing(
+            _call(folder, place, model_size, min(timeout_s, HOST_START_S), should_stop)
+        ) as line,
+    ):
         with _as_lost():
-            channel.say(
-                {
-                    "do": "borrow",
-                    "model_size": model_size,
-                    "timeout_s": timeout_s,
-                    "allow_downgrade": allow_downgrade,
-                    "is_urgent": is_urgent,
-                }
-            )
-        lent = Hearing(channel, should_stop, patience_s=0.0).hear()
+            line.say(wish)
+        lent = Hearing(line, should_stop, patience_s=0.0).hear()
         if lent["say"] != "lent":
             raise _failure(lent)
-        yield HostedModel(channel, lent)
-    finally:
-        channel.close()
+        yield HostedModel(line, lent)
 
 
 def describe_hosts(folder: HostFolder) -> list[dict[str, Any]]:
@@ -149,13 +154,18 @@ class Hearing:
             raise Stopped
 
 
-def _call_some(
-    folder: HostFolder, model_size: str, timeout_s: float, should_stop: Callable[[], bool]
+def _call(
+    folder: HostFolder,
+    place: Place | None,
+    model_size: str,
+    timeout_s: float,
+    should_stop: Callable[[], bool],
 ) -> Channel:
+    """Reach the host at this place, or the best one, which may have yet to come up."""
     ends_at = time.monotonic() + timeout_s
     while True:
         try:
-            return call(folder, _best_place(folder, model_size))
+            return call(folder, _best_place(folder, model_size) if place is None else place)
         except ModelHostLost as error:
             if time.monotonic() > ends_at:
                 raise ModelHostLost(f"no model host came up in {timeout_s:.0f} s") from error

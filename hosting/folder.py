@@ -18,21 +18,25 @@ KEY_BYTES = 32
 MAX_SOCKET_PATH = 100  # characters; the kernel's own bound is 107, or 103 on a Mac
 SOCKET_SUFFIX = ".sock"
 
+Place = int | str
+
 
 @dataclass(frozen=True)
 class HostFolder:
-    """A host serves one device and is known by its place: 0, 1 ..."""
+    """A host serves one device and is known by its place: 0, 1 ...; or by a name, where it
+    serves one caller alone.
+    """
 
     path: Path
     key: bytes  # whoever does not know it is not served
 
-    def socket(self, place: int) -> Path:
+    def socket(self, place: Place) -> Path:
         """Where the host of a place listens."""
         return self.path / f"{place}{SOCKET_SUFFIX}"
 
     def places(self) -> list[int]:
         """The places where a host listens, or listened before it was killed."""
-        return sorted(int(path.stem) for path in self.path.glob(f"*{SOCKET_SUFFIX}"))
+        return sorted(int(path.stem) for path in self.path.glob(f"[0-9]*{SOCKET_SUFFIX}"))
 
     @contextmanager
     def held(self, place: int) -> Iterator[bool]:
@@ -76,7 +80,7 @@ def open_folder(run_path: Path) -> HostFolder:
     sees other devices. Raises ConfigurationError when others could read the folder.
     """
     path = run_path / f"models-{socket.gethostname()}"
-    if len(str(path)) > MAX_SOCKET_PATH - len(f"/00{SOCKET_SUFFIX}"):
+    if len(str(path)) > MAX_SOCKET_PATH - len(f"/alone-0000000{SOCKET_SUFFIX}"):
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"scriptorium-{os.getuid()}-{digest}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,21 +4,19 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from domain.errors import ModelHostLost
 from hosting.channel import Channel, call
 from hosting.client import ask_status
 from hosting.folder import HostFolder
+from hosting.starting import start_host
 
 logger = logging.getLogger(__name__)
 
-PROGRAM = Path(__file__).resolve().parent.parent / "worker.py"
 LOOK_S = 0.5
 ASK_EVERY_S = 5.0
 DEAF_AFTER_S = 120.0  # a busy machine imports torch in a third of that
@@ -84,12 +82,7 @@ class _Place:
         if is_starting or now < self._start_again_at:
             return
         logger.info("model_host_starts", extra={"place": self.number})
-        self._process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), "model-host", "--place", str(self.number)],
-            stdin=subprocess.DEVNULL,
-            # It serves the children of other workers, too, and outlives this one.
-            start_new_session=True,
-        )
+        self._process = start_host("--place", str(self.number))
         self._reached_at = now
         self._start_again_at = now + self._pause_s
         self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s)

@@ -10,7 +10,7 @@ from types import FrameType
 from config import Settings
 from domain.errors import ScriptoriumError
 from engines.registry import get_loader, host_devices
-from hosting.folder import open_folder
+from hosting.folder import HostFolder, Place, open_folder
 from hosting.server import ModelHost
 from model_pool import ModelPool, acquire_model
 
@@ -35,22 +35,29 @@ def run_host(settings: Settings, place: int) -> None:
         if place >= len(devices):
             logger.warning("no_such_device", extra={"place": place, "devices": len(devices)})
             return
-        sys.setswitchinterval(SWITCH_S)
         pool = make_pool(settings, devices[place])
-        host = ModelHost(
-            folder,
-            place,
-            lend=partial(acquire_model, pool=pool),
-            describe=lambda: {
-                "device": devices[place],
-                "devices": len(devices),
-                "pool": pool.get_stats(),
-            },
-        )
-        _end_on_sigterm(host)
         for task in (_warm_up, _sweep):
             threading.Thread(target=task, args=(pool, settings), daemon=True).start()
-        host.run()
+        _serve(folder, place, pool, devices[place], count=len(devices))
+
+
+def run_lonely_host(settings: Settings, name: str) -> None:
+    """Hold a model for one caller: see `hosting.isolation`."""
+    device = host_devices(get_loader(settings.whisper_engine, settings))[0]
+    pool = make_pool(settings, device)
+    _serve(open_folder(settings.run_path), name, pool, device, count=1)
+
+
+def _serve(folder: HostFolder, place: Place, pool: ModelPool, device: str, *, count: int) -> None:
+    sys.setswitchinterval(SWITCH_S)
+    host = ModelHost(
+        folder,
+        place,
+        lend=partial(acquire_model, pool=pool),
+        describe=lambda: {"device": device, "devices": count, "pool": pool.get_stats()},
+    )
+    _end_on_sigterm(host)
+    host.run()
 
 
 def make_pool(settings: Settings, device: str) -> ModelPool:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, Listener
 from typing import Any
 
 from hosting.channel import Channel, answer
-from hosting.folder import HostFolder
+from hosting.folder import HostFolder, Place
 from hosting.session import Lend, Session
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ModelHost:
     def __init__(
         self,
         folder: HostFolder,
-        place: int,
+        place: Place,
         *,
         lend: Lend,
         describe: Callable[[], dict[str, Any]],

@@ -19,6 +19,7 @@ class Claim:
     options: dict[str, Any]
     request_id: str | None
     rank: int
+    error_type: str | None  # how the last attempt that failed did so
     has_windows: bool  # an earlier attempt decoded some
 
 

@@ -44,7 +44,7 @@ RESULT = (
 )
 CLAIMED = (
     *("attempt", "lease_token", "max_attempts", "file_path", "duration_s", "options"),
-    *("request_id", "rank"),
+    *("request_id", "rank", "error_type"),
 )
 
 

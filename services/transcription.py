@@ -12,7 +12,7 @@ import psutil
 
 from audio.decode import DecodedAudio
 from config import QUEUE_RETRY
-from domain.errors import DatabaseUnavailable, ScriptoriumError, Stopped
+from domain.errors import DatabaseUnavailable, ModelHostLost, ScriptoriumError, Stopped
 from domain.lifecycle import Rank, Step
 from domain.options import TranscriptionOptions
 from domain.retry import Retry, decide
@@ -124,6 +124,7 @@ def _transcribe(
         options.model_size,
         allow_downgrade=options.allow_downgrade,
         is_urgent=claim.rank == Rank.HIGH,
+        is_suspect=claim.error_type == ModelHostLost.code,
         should_stop=heart.should_stop,
     ) as model:
         acquired = time.monotonic()

@@ -126,17 +126,18 @@ def test_a_decode_that_hangs_is_noticed_and_ends_in_the_dead_letters(core, short
         assert core.await_job(other)["status"] == "completed"
 
 
-def test_a_recording_that_kills_its_worker_ends_in_the_dead_letters(core, short_speech):
+def test_a_recording_that_kills_its_model_host_ends_in_the_dead_letters(core, short_speech):
     poison = core.submit(short_speech, initial_prompt="fake: dies")
     others = [core.submit(short_speech, initial_prompt="fake: rtfx=20") for _ in range(8)]
 
     job = core.await_job(poison)
 
-    assert (job["status"], job["error_type"], job["attempt"]) == ("failed", "worker_lost", 3)
+    assert (job["status"], job["error_type"], job["attempt"]) == ("failed", "model_host_lost", 3)
     for other in others:
         done = core.await_job(other)
-        assert (done["status"], done["attempt"]) == ("completed", 1)
-    letters = core.client.get("/admin/errors?type=worker_lost", headers=core.admin).json()
+        # Who shared the first host with it begins again; its later attempts are made alone.
+        assert (done["status"], done["attempt"] <= 2) == ("completed", True)
+    letters = core.client.get("/admin/errors?type=model_host_lost", headers=core.admin).json()
     assert poison in [letter["job_id"] for letter in letters["errors"]]
 
 

@@ -1,0 +1,20 @@
+"""Starts a process of a model host."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent.parent / "worker.py"
+
+
+def start_host(*options: str) -> "subprocess.Popen[bytes]":
+    """Run `worker.py model-host` with these options; it says what it does where we do.
+
+    In a session of its own: a terminal's Ctrl-C is not for it, and the host of a device serves
+    the children of other workers, too, and outlives this one.
+    """
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), "model-host", *options],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
