@@ -58,6 +58,8 @@ class TextAligner:
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Text]) -> list[TokenTimes]:
         """The times of texts of at least one token, side by side."""
+        if not texts:
+            return []
         device = self._network.device
         lines = [torch.tensor([*self._opening, *text.tokens, self._eot]) for text in texts]
         tokens = torch.nn.utils.rnn.pad_sequence(lines, batch_first=True, padding_value=self._eot)

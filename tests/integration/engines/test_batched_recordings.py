@@ -16,6 +16,7 @@ from domain.options import TranscriptionOptions
 from domain.windows import ignore_window
 from engines.base import SAMPLE_RATE_HZ
 from engines.cpu_share import CpuShare
+from engines.decoding_loop import ALIGNMENT_LOCK
 from engines.openai_whisper import OpenAIWhisperLoader
 from scripts.samples import sample_path
 from tests.kept_windows import through_json
@@ -236,6 +237,58 @@ def test_words_are_in_order_and_make_up_the_text_of_their_segment(engine):
         assert times == sorted(times)
         assert segment.start - 0.01 <= times[0] <= times[-1] <= segment.end + 0.01
         assert "".join(word.word for word in segment.words) == segment.text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"language": "de", "task": "translate"},
+        {"language": "ja"},
+        {"initial_prompt": "President Kennedy,"},
+        {"temperature": 0.8},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_words_make_up_the_text_whatever_was_asked_for(engine, options):
+    transcript = transcribe(engine, sample("jfk.wav"), word_timestamps=True, **options)
+
+    words = [word for segment in transcript.segments for word in segment.words]
+    assert "".join(word.word for word in words).strip() == transcript.text
+    assert all(0 <= word.start <= word.end <= transcript.duration_s for word in words)
+    assert all(0 < word.probability <= 1 for word in words)
+
+
+def test_words_do_not_wait_for_an_alignment_of_the_sequential_decoder(engine):
+    with ALIGNMENT_LOCK:
+        outcomes = run_all(calls_of(engine, ("words",)))
+
+    assert outcomes["words"].segments[0].words
+
+
+def test_a_text_is_the_same_with_words_and_without(engine):
+    plain = transcribe(engine, speech_with_pauses())
+
+    with_words = transcribe(engine, speech_with_pauses(), word_timestamps=True)
+
+    assert with_words.text == plain.text
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_words_behind_kept_windows_are_those_of_an_undisturbed_run(engine, kept):
+    windows = []
+    undisturbed = transcribe(
+        engine, speech_with_pauses(), word_timestamps=True, on_window=windows.append
+    )
+
+    resumed = transcribe(
+        engine,
+        speech_with_pauses(),
+        word_timestamps=True,
+        resume=through_json(windows[:kept]),
+    )
+
+    assert len(windows) > kept
+    check_same(resumed, undisturbed)
 
 
 def test_all_speech_is_covered_and_nothing_is_suspected(engine):
