@@ -48,6 +48,7 @@ STATUS_OF_CODE = {
     "engine_error": 500,
     "model_unavailable": 500,
     "model_pool_exhausted": 503,
+    "model_host_lost": 503,
     "out_of_memory": 500,
     "decode_stalled": 503,
     "time_limit_exceeded": 503,

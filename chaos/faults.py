@@ -11,6 +11,7 @@ class FaultKind(StrEnum):
 
     WORKER = "kill -9 worker"
     CHILD = "kill -9 prefork child"
+    HOST = "kill -9 model host"
     RECONCILER = "kill -9 reconciler that leads"
     API = "kill -9 API"
     FLUSH = "FLUSHALL"
@@ -29,6 +30,7 @@ class FaultKind(StrEnum):
 _SHORT = {
     FaultKind.WORKER: "worker",
     FaultKind.CHILD: "child",
+    FaultKind.HOST: "model host",
     FaultKind.RECONCILER: "reconciler",
     FaultKind.API: "API",
     FaultKind.FLUSH: "FLUSHALL",

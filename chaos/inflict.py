@@ -43,7 +43,7 @@ def kill_worker(target: Target, draw: random.Random) -> Blow | None:
     if worker is None:
         return None
     slot = target.slots[worker.pid]
-    pids = (worker.pid, *(child.pid for child in worker.children()))
+    pids = (worker.pid, *(child.pid for child in target.children(worker)))
     at = time.time()
     worker.kill()
     return Blow(
@@ -74,6 +74,17 @@ def kill_child(target: Target, draw: random.Random) -> Blow | None:
         killed=(child.pid,),
         is_back=lambda: target.is_worker_ready(target.worker_in(slot)),
     )
+
+
+def kill_host(target: Target, _draw: random.Random) -> Blow | None:
+    """Kill the process that holds the models, while it decodes for somebody."""
+    host = target.model_host()
+    if host is None or not target.database.advanced():
+        return None
+    hit = tuple(target.database.leases())
+    at = time.time()
+    host.kill()
+    return Blow(at, hit=hit, killed=(host.pid,), is_back=target.is_model_host_up)
 
 
 def kill_leader(target: Target, _draw: random.Random) -> Blow | None:
@@ -149,7 +160,7 @@ def freeze_worker(target: Target, draw: random.Random) -> Blow | None:
     if worker is None or not target.database.advanced() & _held_by(target, worker.pid):
         return None
     slot = target.slots[worker.pid]
-    processes = [worker, *worker.children()]
+    processes = [worker, *target.children(worker)]
     at = time.time()
     try:
         for process in processes:
@@ -180,6 +191,7 @@ def ring_twice(target: Target, _draw: random.Random) -> Blow | None:
 WAYS: Mapping[FaultKind, Way] = {
     FaultKind.WORKER: kill_worker,
     FaultKind.CHILD: kill_child,
+    FaultKind.HOST: kill_host,
     FaultKind.RECONCILER: kill_leader,
     FaultKind.API: kill_api,
     FaultKind.FLUSH: flush,

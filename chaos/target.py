@@ -15,6 +15,8 @@ from celery_app import TASK_TRANSCRIBE, make_celery
 from chaos.lanes import slot_of
 from chaos.rows import Database
 from config import CONSUMED_QUEUES, QUEUE_NORMAL, Settings
+from hosting.client import describe_hosts
+from hosting.folder import open_folder
 
 TIMEOUT_S = 5.0
 
@@ -43,6 +45,20 @@ class Target:
     def worker_in(self, slot: int) -> psutil.Process | None:
         """The worker in a place, if one runs there now."""
         return next((worker for worker in self.workers() if self.slots[worker.pid] == slot), None)
+
+    def children(self, worker: psutil.Process) -> list[psutil.Process]:
+        """The prefork children of a worker, which may be the parent of a model host, too."""
+        host = self.model_host()
+        return [child for child in worker.children() if child != host]
+
+    def model_host(self) -> psutil.Process | None:
+        """The process that holds the models for all workers."""
+        pid = open_folder(self.settings.run_path).holder(0)
+        return psutil.Process(pid) if pid and psutil.pid_exists(pid) else None
+
+    def is_model_host_up(self) -> bool:
+        """Whether a model host answers."""
+        return bool(describe_hosts(open_folder(self.settings.run_path)))
 
     def ready_children(self, worker: psutil.Process) -> set[int]:
         """Process ids of children that live and have reported."""

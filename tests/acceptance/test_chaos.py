@@ -1,6 +1,6 @@
 """No job is lost and none is done twice, whatever is killed, frozen, emptied or said twice.
 
-The short form of `make chaos`: ten kinds of faults on a server of its own, docs/chaos.md.
+The short form of `make chaos`: eleven kinds of faults on a server of its own, docs/chaos.md.
 """
 
 import json
