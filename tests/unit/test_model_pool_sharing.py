@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from domain.errors import ModelPoolExhausted, OutOfMemory
+from domain.errors import ModelPoolExhausted, ModelUnavailable, OutOfMemory
 from engines.fake import FakeLoader, FakeScript
 from model_pool import ModelPool
 from tests.unit.gated_loader import GatedLoader
@@ -79,6 +79,29 @@ def test_all_who_waited_for_a_load_without_room_share_the_smaller_model():
 
     assert {id(instance) for instance in lent} == {id(lent[0])}
     assert loader.loads == [("base", "cpu"), ("tiny", "cpu")]
+
+
+def test_who_waited_for_a_warm_up_that_failed_loads_for_itself():
+    class FailsOnce(GatedLoader):
+        def load(self, model_size, device):
+            is_first = not self.started.is_set()
+            engine = super().load(model_size, device)
+            if is_first:
+                raise ModelUnavailable("not yet")
+            return engine
+
+    loader = FailsOnce()
+    pool = ModelPool(loader)
+
+    with ThreadPoolExecutor() as threads:
+        warming = threads.submit(pool.warm_up, "base")
+        assert loader.started.wait(10)
+        acquiring = threads.submit(pool.acquire, "base", 10)
+        wait_for_waiters(pool, 1)
+        loader.gate.set()
+
+        assert warming.result(10) is False
+        assert acquiring.result(10).model_size == "base"
 
 
 def test_a_model_that_grew_keeps_others_out_until_it_is_given_back():
