@@ -16,7 +16,7 @@ from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
 from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
-from engines.batched.precision import fastest_dtype
+from engines.batched.precision import Precision, fastest_precision
 from engines.batched.room import slots_for
 from engines.batched.transcriber import BatchedWhisper
 from engines.cpu_share import CpuShare
@@ -53,12 +53,12 @@ class OpenAIWhisperEngine:
         info: LoadedModel,
         share: CpuShare,
         *,
-        batched_dtype: Callable[[], torch.dtype],
+        batched_precision: Callable[[], Precision],
     ) -> None:
         self.info = info
         self.model: whisper.Whisper | None = model
         self._share = share
-        self._batched_dtype = batched_dtype
+        self._batched_precision = batched_precision
         self._batched: BatchedWhisper | None = None
         self._making = Lock()
 
@@ -166,9 +166,11 @@ class OpenAIWhisperEngine:
             if self._batched is None:
                 if self.model is None:
                     raise RuntimeError("this engine was unloaded")
-                dtype = self._batched_dtype()
-                slots = slots_for(self.model.dims, dtype, self.info.device)
-                self._batched = BatchedWhisper(self.model, self._share, dtype=dtype, slots=slots)
+                precision = self._batched_precision()
+                slots = slots_for(self.model.dims, precision.dtype, self.info.device)
+                self._batched = BatchedWhisper(
+                    self.model, self._share, precision=precision, slots=slots
+                )
             return self._batched
 
     def _before_window(self, should_stop: Callable[[], bool]) -> None:
@@ -224,13 +226,13 @@ class OpenAIWhisperLoader:
             model,
             LoadedModel(model_size, device, memory_mb=held / MIB),
             self._share,
-            batched_dtype=lambda: self._batched_dtype(device),
+            batched_precision=lambda: self._batched_precision(device),
         )
 
-    def _batched_dtype(self, device: str) -> torch.dtype:
+    def _batched_precision(self, device: str) -> Precision:
         if device != "cpu":
-            return torch.float16
-        return fastest_dtype(self._model_dir / "mapped" / PRECISION_FILE)
+            return Precision.of(torch.float16)
+        return fastest_precision(self._model_dir / "mapped" / PRECISION_FILE)
 
     def unload(self, engine: Engine) -> None:
         """Drop the weights, even while somebody still refers to the engine."""
@@ -249,7 +251,7 @@ class OpenAIWhisperLoader:
         loaded, and as the batched decoder lays them out.
         """
         loaded_as = dtype_for(device).itemsize
-        decoded_as = self._batched_dtype(device).itemsize
+        decoded_as = self._batched_precision(device).weights.itemsize
         return weights_mb(model_size, bytes_per_weight=loaded_as + decoded_as)
 
     def is_present(self, model_size: str) -> bool:

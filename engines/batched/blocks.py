@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from engines.batched.linear import GELU, NO_ACTIVATION, Linear, pack_linear
+from engines.batched.linear import GELU, NO_ACTIVATION, Linear, pack_int8, pack_linear
 
 ENCODER_ROWS = 1500  # places of a full window
 
@@ -54,8 +54,10 @@ class DecoderBlock:
 class Packing:
     """Turns modules into functions."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, weights: torch.dtype | None = None) -> None:
+        """All that is computed is of `dtype`, products by weights too unless `weights` is int8."""
         self._dtype = dtype
+        self._is_int8 = weights == torch.int8
 
     def convolution(self, module: torch.nn.Conv1d) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight and bias."""
@@ -66,14 +68,28 @@ class Packing:
         self, *modules: torch.nn.Linear, activation: str = NO_ACTIVATION, rows: int
     ) -> Linear:
         """One product for modules that read the same input."""
-        weights = [module.weight.to(self._dtype) for module in modules]
         biases = [
-            torch.zeros(len(module.weight), dtype=self._dtype, device=module.weight.device)
+            module.weight.new_zeros(len(module.weight))
             if module.bias is None
-            else module.bias.to(self._dtype)
+            else module.bias.detach()
             for module in modules
         ]
-        return pack_linear(torch.cat(weights), torch.cat(biases), activation=activation, rows=rows)
+        weight = torch.cat([module.weight.detach() for module in modules])
+        return self.product(weight, torch.cat(biases), activation=activation, rows=rows)
+
+    def product(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        *,
+        activation: str = NO_ACTIVATION,
+        rows: int,
+    ) -> Linear:
+        """The product by `weight` (out, in), for mostly `rows` rows."""
+        if self._is_int8:
+            return pack_int8(weight, bias, activation=activation)
+        bias = None if bias is None else bias.to(self._dtype)
+        return pack_linear(weight.to(self._dtype), bias, activation=activation, rows=rows)
 
     def encoder_block(self, block: Any) -> EncoderBlock:
         """Of a `whisper.model.ResidualAttentionBlock`."""

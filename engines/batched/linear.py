@@ -3,13 +3,15 @@
 On a CPU the weights are laid out once for oneDNN's kernels: on AVX-512 that is two to four
 times as fast as handing them over row by row, and a row's result does not depend on what
 stands in the other rows, nor on how many rows or threads there are. So a window's text does
-not depend on which windows happen to share its batch.
+not depend on which windows happen to share its batch. In int8, see `int8`, that holds as well.
 """
 
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
+
+from engines.batched.int8 import Int8Weights
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
 
@@ -33,6 +35,15 @@ def pack_linear(
     if activation == GELU:
         return lambda x: functional.gelu(functional.linear(x, weight, bias))
     return lambda x: functional.linear(x, weight, bias)
+
+
+def pack_int8(
+    weight: torch.Tensor, bias: torch.Tensor | None, *, activation: str = NO_ACTIVATION
+) -> Linear:
+    """As `pack_linear`, with `weight` rounded to int8; the function returns the type it gets,
+    float32 or bfloat16. For a CPU that `int8.has_int8`.
+    """
+    return Int8Weights(weight, bias, has_gelu=activation == GELU).multiply
 
 
 def _packed(weight: torch.Tensor, bias: torch.Tensor | None, activation: str, rows: int) -> Linear:

@@ -44,13 +44,22 @@ class FusedWhisper:
     still gets the 30 s that it was trained on.
     """
 
-    def __init__(self, model: Whisper, *, dtype: torch.dtype, rows: int) -> None:
-        """Converts the weights. `rows` is how many windows a decoder step will mostly have."""
+    def __init__(
+        self,
+        model: Whisper,
+        *,
+        dtype: torch.dtype,
+        weights: torch.dtype | None = None,
+        rows: int,
+    ) -> None:
+        """Converts the weights, those of products to `weights` if that is int8. `rows` is how many
+        windows a decoder step will mostly have.
+        """
         self.dims: ModelDimensions = model.dims
         self.device = model.device
         self.dtype = dtype
         self.heads = model.dims.n_text_head
-        packing = Packing(dtype)
+        packing = Packing(dtype, weights)
         encoder, decoder = model.encoder, model.decoder
         self.first_convolution = packing.convolution(encoder.conv1)
         self.second_convolution = packing.convolution(encoder.conv2)
@@ -63,7 +72,7 @@ class FusedWhisper:
         self.decoder_blocks = [packing.decoder_block(block, rows) for block in decoder.blocks]
         self.decoder_norm = pack_norm(decoder.ln)
         if self.device.type == "cpu":
-            self.head = pack_linear(embedding.to(dtype), None, rows=rows)
+            self.head = packing.product(embedding, None, rows=rows)
         else:
             self._token_embedding, self.head = _aligned_head(embedding.to(dtype))
         self._silence: Silence | None = None

@@ -17,6 +17,7 @@ from engines.batched.device_encoder import MICRO_BATCH, DeviceEncoder
 from engines.batched.device_slots import DeviceSlotDecoder
 from engines.batched.listening import PLAN_VERSION, WhisperListener
 from engines.batched.network import FusedWhisper
+from engines.batched.precision import Precision
 from engines.batched.room import FEWEST, slot_mb, weights_mb
 from engines.batched.run import RecordingRun
 from engines.batched.sharing import ADMITTED_PER_STEP, SharedDecoder
@@ -32,14 +33,16 @@ class BatchedWhisper:
     """The batched decoder of one loaded model. Safe for many threads."""
 
     def __init__(
-        self, model: whisper.Whisper, share: CpuShare, *, dtype: torch.dtype, slots: int
+        self, model: whisper.Whisper, share: CpuShare, *, precision: Precision, slots: int
     ) -> None:
-        """Converts the weights to `dtype`; up to `slots` windows share a step."""
+        """Converts the weights; up to `slots` windows share a step."""
         self._model = model
         self._share = share
         self.slots = slots
         self._shrinking = Lock()
-        self._network = FusedWhisper(model, dtype=dtype, rows=slots)
+        self._network = FusedWhisper(
+            model, dtype=precision.dtype, weights=precision.weights, rows=slots
+        )
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder: WindowDecoder
         self._encoder: DeviceEncoder | None = None
@@ -55,8 +58,8 @@ class BatchedWhisper:
         )
         self._looked_at_s = float("-inf")
         self._looked_for = 0  # the thread whose numbers were set
-        self._weights_mb = weights_mb(model, dtype)
-        self._slot_mb = slot_mb(model.dims, dtype)
+        self._weights_mb = weights_mb(model, precision.weights)
+        self._slot_mb = slot_mb(model.dims, precision.dtype)
 
     @property
     def memory_mb(self) -> float:
