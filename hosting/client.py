@@ -139,11 +139,16 @@ class Hearing:
 
     def hear(self) -> Message:
         """The next message. Raises Stopped, ModelHostLost."""
-        with _as_lost():
-            while True:
-                self._ask()
-                if self._channel.is_waiting(ASK_S):
-                    return self._channel.hear()
+        try:
+            with _as_lost():
+                while True:
+                    self._ask()
+                    if self._channel.is_waiting(ASK_S):
+                        return self._channel.hear()
+        except ModelHostLost:
+            if self._gives_up_at is None:
+                raise
+            raise Stopped from None  # it was to end anyhow
 
     def _ask(self) -> None:
         now = time.monotonic()

@@ -1,12 +1,14 @@
-"""The web process carries no model: it must start fast, fork cheaply and never touch a GPU."""
+"""Web and worker carry no model: they must start fast, fork cheaply and never touch a GPU."""
 
 import subprocess
 import sys
 
+import pytest
+
 from tests.source_tree import ROOT
 
 HEAVY = ("torch", "whisper", "numba", "ctranslate2", "triton", "celery.bin", "llvmlite")
-SCRIPT = """
+WEB_SCRIPT = """
 import sys
 from app import create_app
 from config import load_settings
@@ -22,11 +24,30 @@ assert client.get("/health").status_code == 200
 assert client.get("/openapi.json").status_code == 200
 print(" ".join(sorted(sys.modules)))
 """
+WORKER_SCRIPT = """
+import sys
+import tempfile
+import tasks, worker
+from pathlib import Path
+from domain.errors import ModelHostLost
+from hosting.client import borrow
+from hosting.folder import open_folder
+from services.worker_process import answer
+
+try:
+    with tempfile.TemporaryDirectory() as folder, borrow(open_folder(Path(folder)), "tiny", 0.1):
+        pass
+except ModelHostLost:
+    print(" ".join(sorted(sys.modules)))
+"""
 
 
-def test_the_web_process_never_imports_a_model():
+@pytest.mark.parametrize(
+    ("script", "known"), [(WEB_SCRIPT, "flask_smorest"), (WORKER_SCRIPT, "hosting.client")]
+)
+def test_neither_the_web_process_nor_a_prefork_child_ever_imports_a_model(script, known):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -36,7 +57,7 @@ def test_the_web_process_never_imports_a_model():
 
     loaded = set(done.stdout.split())
     assert done.returncode == 0, done.stderr
-    assert "flask_smorest" in loaded
+    assert known in loaded
     assert loaded.isdisjoint(HEAVY)
 
 

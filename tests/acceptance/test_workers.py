@@ -30,6 +30,7 @@ def crew(make_server):
         LEASE_S=str(LEASE_S),
     )
     await_value(lambda: len(server.workers()) == 3, 60, "three workers")
+    await_value(lambda: health(server)["status"] == "healthy", 60, "the model host")
     return server
 
 

@@ -152,6 +152,13 @@ def hang_up(host):
         session._channel.end()
 
 
+def test_a_host_that_dies_over_work_that_was_to_end_is_no_error(folder):
+    with hosted(folder) as host, borrow(folder, "tiny", 10.0) as model:
+        threading.Timer(0.3, lambda: hang_up(host)).start()
+        with pytest.raises(Stopped):
+            model.transcribe(FOUR_WINDOWS, ordered("hangs_hard"), should_stop=lambda: True)
+
+
 def test_without_any_host_a_borrower_gives_up_in_time(folder):
     with pytest.raises(ModelHostLost, match="came up"), borrow(folder, "tiny", 0.3):
         pass
