@@ -38,25 +38,28 @@ def run_host(settings: Settings, place: int) -> None:
         pool = make_pool(settings, devices[place])
         for task in (_warm_up, _sweep):
             threading.Thread(target=task, args=(pool, settings), daemon=True).start()
-        _serve(folder, place, pool, devices[place], count=len(devices))
+        grace_s = settings.shutdown_grace_s
+        _serve(folder, place, pool, devices[place], len(devices), grace_s)
 
 
 def run_lonely_host(settings: Settings, name: str) -> None:
     """Hold a model for one caller: see `hosting.isolation`."""
     device = host_devices(get_loader(settings.whisper_engine, settings))[0]
     pool = make_pool(settings, device)
-    _serve(open_folder(settings.run_path), name, pool, device, count=1)
+    _serve(open_folder(settings.run_path), name, pool, device, 1, settings.shutdown_grace_s)
 
 
-def _serve(folder: HostFolder, place: Place, pool: ModelPool, device: str, *, count: int) -> None:
+def _serve(
+    folder: HostFolder, place: Place, pool: ModelPool, device: str, devices: int, grace_s: float
+) -> None:
     sys.setswitchinterval(SWITCH_S)
     host = ModelHost(
         folder,
         place,
         lend=partial(acquire_model, pool=pool),
-        describe=lambda: {"device": device, "devices": count, "pool": pool.get_stats()},
+        describe=lambda: {"device": device, "devices": devices, "pool": pool.get_stats()},
     )
-    _end_on_sigterm(host)
+    _end_on_sigterm(host, grace_s)
     host.run()
 
 
@@ -72,10 +75,12 @@ def make_pool(settings: Settings, device: str) -> ModelPool:
     )
 
 
-def _end_on_sigterm(host: ModelHost) -> None:
+def _end_on_sigterm(host: ModelHost, grace_s: float) -> None:
     def stop(signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        host.end()
+        # Whoever stops all processes at once stops the children, too: they hand their jobs back
+        # after the window they are in.
+        host.end(grace_s)
 
     signal.signal(signal.SIGTERM, stop)
     # A terminal's Ctrl-C is for the worker, whose children hand their jobs back first.

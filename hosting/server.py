@@ -1,6 +1,7 @@
 """A model host: one process that holds the models of one device for all children."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -43,11 +44,13 @@ class ModelHost:
         self._sessions: set[Session] = set()
         self._callers = 0
         self._alone_since = time.monotonic()
-        self._told_to_end = threading.Event()
+        self._ends_at = math.inf
+        self._has_ended = threading.Event()
 
-    def end(self) -> None:
-        """End soon, whoever is there."""
-        self._told_to_end.set()
+    def end(self, grace_s: float = 0.0) -> None:
+        """End when the last caller has hung up, or after `grace_s`. Safe in a signal handler."""
+        self._linger_s = 0.0
+        self._ends_at = time.monotonic() + grace_s
 
     def run(self) -> None:
         """Serve. The caller holds the place."""
@@ -58,9 +61,9 @@ class ModelHost:
                 target=self._accept, args=(listener,), name="host-accepts", daemon=True
             ).start()
             logger.info("model_host_listens", extra={"place": self._place})
-            while not self._told_to_end.wait(LOOK_S):
-                if self._alone_s() > self._linger_s:
-                    self.end()
+            while time.monotonic() < self._ends_at and self._alone_s() <= self._linger_s:
+                time.sleep(LOOK_S)
+            self._has_ended.set()
 
     def status(self) -> dict[str, Any]:
         """How it is, as plain JSON types."""
@@ -79,12 +82,12 @@ class ModelHost:
             return 0.0 if self._callers else time.monotonic() - self._alone_since
 
     def _accept(self, listener: Listener) -> None:
-        while not self._told_to_end.is_set():
+        while not self._has_ended.is_set():
             try:
                 connection = listener.accept()
             except OSError as error:  # out of descriptors, or the listener was closed
                 logger.warning("call_not_taken", extra={"reason": str(error)})
-                self._told_to_end.wait(LOOK_S)
+                self._has_ended.wait(LOOK_S)
                 continue
             threading.Thread(
                 target=self._serve, args=(connection,), name="host-session", daemon=True

@@ -157,7 +157,8 @@ def test_an_innocent_suspect_is_transcribed_and_its_host_goes(folder):
     with borrow(folder, "tiny", STARTS_S, is_suspect=True) as model:
         text = model.transcribe(FOUR_WINDOWS, OPTIONS).text
 
-    left = [p for p in psutil.process_iter(["cmdline"]) if "--alone" in (p.info["cmdline"] or ())]
+    place = f"alone-{os.getpid()}"
+    left = [p for p in psutil.process_iter(["cmdline"]) if place in (p.info["cmdline"] or ())]
     assert text
     assert not left
     assert not list(folder.path.glob("alone-*"))

@@ -159,6 +159,13 @@ def test_a_host_that_dies_over_work_that_was_to_end_is_no_error(folder):
             model.transcribe(FOUR_WINDOWS, ordered("hangs_hard"), should_stop=lambda: True)
 
 
+def test_a_host_that_is_told_to_end_waits_for_its_borrowers(folder):
+    with hosted(folder) as host, borrow(folder, "tiny", 10.0) as model:
+        host.end(grace_s=60.0)
+
+        assert model.transcribe(FOUR_WINDOWS, ordered("rtfx=100")).text
+
+
 def test_without_any_host_a_borrower_gives_up_in_time(folder):
     with pytest.raises(ModelHostLost, match="came up"), borrow(folder, "tiny", 0.3):
         pass
