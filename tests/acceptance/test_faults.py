@@ -5,6 +5,7 @@ import signal
 import psutil
 import pytest
 
+from hosting.folder import open_folder
 from tests.acceptance.conftest import await_value
 
 
@@ -21,6 +22,12 @@ def postmaster(server):
         if process.parent().pid == server.launcher_pid
     ]
     return found
+
+
+def model_host(server):
+    """The process that holds the models."""
+    folder = open_folder(server.folder / "run")
+    return psutil.Process(await_value(lambda: folder.holder(0), 60, "the model host"))
 
 
 def busy_child(server, job_id):
@@ -57,6 +64,32 @@ def test_a_killed_worker_costs_one_attempt_and_no_job(frail, long_speech):
 
     job = assert_done_once(frail, job_id)
     assert job["attempt"] == 2
+
+
+def test_a_killed_model_host_costs_one_attempt_and_no_job(frail, long_speech):
+    job_id = frail.submit(long_speech, decode_mode="sequential")
+    frail.await_decoding(job_id)
+    killed = model_host(frail)
+
+    killed.kill()
+
+    job = assert_done_once(frail, job_id)
+    events = dict(
+        frail.query("SELECT event, detail FROM job_events WHERE job_id = %s ORDER BY id", job_id)
+    )
+    assert job["attempt"] == 2
+    assert events["retry"]["error_type"] == "model_host_lost"
+    assert model_host(frail).pid != killed.pid
+
+
+def test_a_killed_worker_leaves_the_model_host_to_its_successor(frail, short_speech):
+    frail.await_job(frail.submit(short_speech))
+    host = model_host(frail)
+
+    frail.worker_parent().kill()
+
+    assert_done_once(frail, frail.submit(short_speech))
+    assert model_host(frail).pid == host.pid
 
 
 def test_a_worker_told_to_stop_hands_its_job_back(frail, long_speech):
