@@ -84,13 +84,16 @@ class DeviceSlotDecoder:
         self._busy: dict[int, WindowRequest] = {}
         self._arriving: list[int] = []  # busy ones whose prompts are not read yet
         self._first_report: dict[int, int] = {}  # of every busy slot, the first about its window
+        self._steps_left: dict[int, int] = {}  # of every busy slot, until its text is full
         self._stopped: set[int] = set()  # freed by the host; the device writes on in them
         self._slots = slots
 
     def resize(self, slots: int) -> None:
         """Have so many slots from now on. All of them must be free."""
-        # First the old ones: both together may be more than there is room for.
-        del self._own, self._cross, self._graphs
+        # First the old ones: both together may be more than there is room for. They are gone
+        # already where there was no room for the new ones the last time.
+        for name in ("_own", "_cross", "_graphs"):
+            self.__dict__.pop(name, None)
         reclaim()
         self._make_room(slots)
 
@@ -124,16 +127,21 @@ class DeviceSlotDecoder:
             self._begin()
             count = next(bucket for bucket in self._buckets if bucket > max(self._busy))
             is_drawing = any(request.temperature > 0 for request in self._busy.values())
-            for _ in range(STEPS_PER_LOOK):
+            steps = min(STEPS_PER_LOOK, max(self._steps_left.values()))
+            for _ in range(steps):
                 self._graphs.run(count, is_drawing=is_drawing)
-            self._reports.take()
-            report = self._reports.read()
+            for slot in self._busy:
+                self._steps_left[slot] = max(0, self._steps_left[slot] - steps)
+            if steps:
+                self._reports.take()
+            report = self._reports.read(is_last=not steps)
         return [] if report is None else list(self._take_ended(report))
 
     def release(self, slot: int) -> None:
         """Free a slot whose window nobody waits for any more."""
         if self._busy.pop(slot, None) is None:
             return
+        self._steps_left.pop(slot, None)
         if slot in self._arriving:
             self._arriving.remove(slot)
         else:
@@ -142,6 +150,7 @@ class DeviceSlotDecoder:
     def clear(self) -> None:
         """Free every slot: after an error in here nobody knows how far their windows are."""
         self._busy.clear()
+        self._steps_left.clear()
         self._arriving.clear()
         self._stopped.update(range(self._slots))
 
@@ -189,8 +198,11 @@ class DeviceSlotDecoder:
         is_drawing = any(request.temperature > 0 for request in requests)
         self._writer.write(logits[:, 1], rows, is_drawing=is_drawing)
         self._state.put(slots, rows)
-        for slot in self._arriving:
+        for slot, request in zip(self._arriving, requests, strict=True):
             self._first_report[slot] = self._reports.next_number
+            places_left = self._network.dims.n_text_ctx - len(request.prompt)
+            # The first token was written just now.
+            self._steps_left[slot] = min(self._most_tokens, places_left) - 1
         self._arriving.clear()
 
     def _prompt_tensors(
@@ -215,6 +227,7 @@ class DeviceSlotDecoder:
             tokens = report.tokens[slot, : int(report.written[slot])].tolist()
             if tokens[-1] == self._tokenizer.eot:
                 tokens.pop()
+            del self._steps_left[slot]
             yield (
                 slot,
                 DecodedWindow(

@@ -6,6 +6,7 @@ import pytest
 import torch
 import whisper
 
+from engines.batched import device_slots
 from engines.batched.device_encoder import DeviceEncoder
 from engines.batched.device_operations import TorchOperations
 from engines.batched.device_slots import STEPS_PER_LOOK, DeviceSlotDecoder
@@ -46,6 +47,10 @@ def cpus(number, *, prompt=PROMPT):
     """What the CPU's decoder writes for a window by itself."""
     requests = [request(number, prompt=prompt)]
     return fused.decode_together(fused.decoder(PLAIN), requests)[0]
+
+
+def run_out(*_):
+    raise MemoryError
 
 
 def run_until_empty(decoder, slots):
@@ -158,6 +163,21 @@ def test_another_number_of_slots_writes_the_same():
     assert [window.tokens for window in ours] == [cpus(number).tokens for number in (0, 5, 2)]
 
 
+def test_where_there_was_no_room_for_fewer_slots_there_may_be_for_still_fewer(monkeypatch):
+    decoder = device_decoder()
+    with monkeypatch.context() as full:
+        full.setattr(device_slots, "DeviceCache", run_out)
+        with pytest.raises(MemoryError):
+            decoder.resize(4)
+    decoder.clear()
+
+    decoder.resize(2)
+    [window] = fused.decode_together(decoder, [request(5)])
+
+    assert window.tokens == cpus(5).tokens
+    assert decoder.free == 2
+
+
 def test_what_is_drawn_depends_on_the_seed_alone():
     def draw(seed, company, slots=SLOTS):
         drawing = request(0, temperature=0.8, seed=seed)
@@ -178,6 +198,16 @@ def test_windows_that_draw_leave_the_others_alone():
 
     assert [ours[0].tokens, ours[2].tokens] == [cpus(2).tokens, cpus(5).tokens]
     assert ours[1].tokens != cpus(3).tokens
+
+
+@pytest.mark.parametrize("most", [1, 2, STEPS_PER_LOOK + 1])
+def test_a_bound_on_the_text_is_kept_to_the_token(most):
+    decoder = device_decoder(most_tokens=most)
+
+    ended = fused.decode_together(decoder, [request(number) for number in (0, 5, 2, 3, 9)])
+
+    expected = [cpus(number).tokens[:most] for number in (0, 5, 2, 3, 9)]
+    assert [window.tokens for window in ended] == expected
 
 
 @pytest.mark.parametrize(("prompt", "most"), [(PROMPT, 224), (prompt_of(TOO_LONG), 448 - 227)])
