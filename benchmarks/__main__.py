@@ -15,11 +15,12 @@ from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.speed import speed
 from benchmarks.wer import wer
+from benchmarks.words import words
 from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (speed, wer, overhead, latency, listeners, memory, cold_start, cancel, core)
+COMMANDS = (speed, wer, words, overhead, latency, listeners, memory, cold_start, cancel, core)
 
 
 @click.group(context_settings={"show_default": True})
