@@ -55,9 +55,14 @@ class Reports:
         self._on_the_way.append((Report(self.next_number, **buffer), arrived))
         self.next_number += 1
 
-    def read(self) -> Report | None:
-        """The report before the last, or None if there is only one; valid until the next `take`."""
-        if len(self._on_the_way) < len(self._buffers):
+    def read(self, *, is_last: bool = False) -> Report | None:
+        """The report before the last, or None if there is only one; valid until the next `take`.
+
+        With `is_last`, when no steps follow, the last one if there is no other.
+        """
+        if is_last and not self._on_the_way:
+            self.take()
+        if len(self._on_the_way) < len(self._buffers) and not is_last:
             return None
         report, arrived = self._on_the_way.popleft()
         if arrived is not None:

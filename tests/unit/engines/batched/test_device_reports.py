@@ -18,3 +18,16 @@ def test_each_report_is_read_when_the_next_is_on_its_way():
         seen.append(report and (report.number, report.written.tolist()))
 
     assert seen == [None, (0, [3, 3]), (1, [7, 7])]
+
+
+def test_when_no_steps_follow_the_last_report_is_read_and_made_if_there_is_none():
+    state = SlotState.empty(2, 10, torch.device("cpu"))
+    reports = Reports(state)
+    state.written.fill_(3)
+
+    made = reports.read(is_last=True)
+    reports.take()
+    waiting = reports.read(is_last=True)
+
+    assert [made.number, waiting.number] == [0, 1]
+    assert waiting.written.tolist() == [3, 3]
