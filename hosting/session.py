@@ -37,14 +37,19 @@ class Session:
         self._lend = lend
         self._stop_asked = Event()
         self._stop_asked_at: float | None = None
+        self._is_decoding = False
         self._works: SimpleQueue[tuple[Message, Samples] | None] = SimpleQueue()
         self._answers: SimpleQueue[Message | None] = SimpleQueue()
 
     @property
     def ignored_s(self) -> float:
-        """How long the work has gone on since it was asked to stop; 0 while it was not."""
+        """How long decoding has gone on since it was asked to stop; 0 while it was not. To load
+        a model is not meant: it may fetch gigabytes.
+        """
         asked_at = self._stop_asked_at
-        return 0.0 if asked_at is None else time.monotonic() - asked_at
+        if asked_at is None or not self._is_decoding:
+            return 0.0
+        return time.monotonic() - asked_at
 
     def serve(self, wish: Message) -> None:
         """Lend what the wish names until the caller hangs up."""
@@ -65,13 +70,13 @@ class Session:
         except Exception as error:  # noqa: BLE001 - the caller's to handle and to report
             self._say("failed", error=plain_error(error))
         finally:
-            self._stop_asked_at = None  # nothing is left to stop
             self._answers.put(None)
             speaker.join()
             self._channel.end()
             listener.join()
 
     def _transcribe(self, model: LentModel, order: Message, samples: Samples) -> None:
+        self._is_decoding = True
         try:
             transcript = model.transcribe(
                 samples,
@@ -85,6 +90,8 @@ class Session:
             self._say("stopped")
         else:
             self._say("done", transcript=asdict(transcript))
+        finally:
+            self._is_decoding = False
 
     def _listen(self) -> None:
         try:
