@@ -47,16 +47,16 @@ def has_int8() -> bool:
 
 
 @intrinsic
-def _multiply_tile(typing_context, rows, stride, weights, steps, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001 - numba wants bare names
-    """Add the product of a tile to `sums`. All are whole numbers: the address of the first of
-    TILE_ROWS rows of uint8, `stride` bytes apart; of weights (steps, TILE_COLUMNS, STEP) int8;
-    of sums (TILE_ROWS, TILE_COLUMNS) int32.
+def _multiply_tile(typing_context, rows, stride, weights, steps, starts, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001 - numba wants bare names
+    """Write the product of a tile, added to `starts`, to `sums`. All are whole numbers: the
+    address of the first of TILE_ROWS rows of uint8, `stride` bytes apart; of weights (steps,
+    TILE_COLUMNS, STEP) int8; of starts (TILE_COLUMNS,) and sums (TILE_ROWS, TILE_COLUMNS) int32.
     """
-    return types.void(*[types.intp] * 5), _write_tile
+    return types.void(*[types.intp] * 6), _write_tile
 
 
 def _write_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-    rows, stride, weights, steps, sums = arguments
+    rows, stride, weights, steps, starts, sums = arguments
     whole, lane = ir.IntType(64), ir.IntType(32)
     dot = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
         builder.module,
@@ -68,8 +68,7 @@ def _write_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> 
         return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
 
     numbers = range(TILE_ROWS * VECTORS)
-    places = [at(sums, whole(LANES * 4 * number), LANES_TYPE) for number in numbers]
-    begun = [builder.load(place, align=4) for place in places]
+    begun = [builder.load(at(starts, whole(64 * v), LANES_TYPE), align=4) for v in range(VECTORS)]
     firsts = [builder.add(rows, builder.mul(stride, whole(row))) for row in range(TILE_ROWS)]
     before = builder.block
     loop, after = builder.append_basic_block("steps"), builder.append_basic_block("tile_done")
@@ -91,15 +90,15 @@ def _write_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> 
         spread = builder.shuffle_vector(alone, LANES_TYPE(ir.Undefined), everywhere)
         for v, column in enumerate(columns):
             grown.append(builder.call(dot, [held[row * VECTORS + v], spread, column]))
-    for sum_before, sum_after, start in zip(held, grown, begun, strict=True):
+    for sum_before, sum_after, start in zip(held, grown, begun * TILE_ROWS, strict=True):
         sum_before.add_incoming(start, before)
         sum_before.add_incoming(sum_after, loop)
     following = builder.add(step, whole(1))
     step.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
     builder.position_at_end(after)
-    for place, total in zip(places, grown, strict=True):
-        builder.store(total, place, align=4)
+    for number, total in enumerate(grown):
+        builder.store(total, at(sums, whole(64 * number), LANES_TYPE), align=4)
     return context.get_dummy_value()
 
 
@@ -220,12 +219,12 @@ def multiply_int8(
         low = tile * TILE_COLUMNS
         sums = np.empty((TILE_ROWS, TILE_COLUMNS), np.int32)
         for first in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, rows), TILE_ROWS):
-            sums[:] = starts[tile]
             _multiply_tile(  # type: ignore[call-arg]  # numba gives the first
                 rounded.ctypes.data + first * width,
                 width,
                 weights.ctypes.data + tile * steps * (TILE_COLUMNS * STEP),
                 steps,
+                starts.ctypes.data + tile * (TILE_COLUMNS * 4),
                 sums.ctypes.data,
             )
             _finish(sums, worths, scales, bias, out, (first, low), has_gelu)

@@ -57,19 +57,20 @@ def fastest_precision(notes: Path) -> Precision:
     key = f"{_processor()}; torch {torch.__version__}"
     known = _read(notes)
     if known.get(key) not in NAMES:
-        times_s = _measure_s(CANDIDATES if has_int8() else CANDIDATES[:2])
-        chosen = _faster(times_s, PLAIN, NARROW, NARROW_WORTH_IT)
+        chosen = _faster(PLAIN, NARROW, NARROW_WORTH_IT)
         if has_int8():
-            rounded = Precision(chosen.dtype, torch.int8)
-            chosen = _faster(times_s, chosen, rounded, INT8_WORTH_IT)
+            chosen = _faster(chosen, Precision(chosen.dtype, torch.int8), INT8_WORTH_IT)
         known[key] = chosen.name
-        seconds = {precision.name: measured for precision, measured in times_s.items()}
-        logger.info("precision_chosen", extra={"precision": chosen.name, "seconds": seconds})
+        logger.info("precision_chosen", extra={"precision": chosen.name})
         _write(notes, known)
     return NAMES[known[key]]
 
 
-def _faster(times_s: Times, one: Precision, other: Precision, worth_it: float) -> Precision:
+def _faster(one: Precision, other: Precision, worth_it: float) -> Precision:
+    """The other one, if that pays at every shape."""
+    times_s = _measure_s((one, other))
+    seconds = {precision.name: measured for precision, measured in times_s.items()}
+    logger.info("precision_measured", extra={"seconds": seconds})
     pairs = zip(times_s[one], times_s[other], strict=True)
     return other if all(other_s * worth_it < one_s for one_s, other_s in pairs) else one
 
