@@ -8,19 +8,34 @@ import click
 from benchmarks.cancel import cancel
 from benchmarks.cold_start import cold_start
 from benchmarks.core import core
+from benchmarks.engine_start import engine_start
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.latency import latency
 from benchmarks.listeners import listeners
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.speed import speed
+from benchmarks.together import together
 from benchmarks.wer import wer
 from benchmarks.words import words
 from client.errors import EXIT_TERMINATED, ClientError
 from domain.errors import ConfigurationError
 from embedded.packages import PackageFetchFailed
 
-COMMANDS = (speed, wer, words, overhead, latency, listeners, memory, cold_start, cancel, core)
+COMMANDS = (
+    speed,
+    wer,
+    words,
+    overhead,
+    together,
+    latency,
+    listeners,
+    memory,
+    cold_start,
+    engine_start,
+    cancel,
+    core,
+)
 
 
 @click.group(context_settings={"show_default": True})

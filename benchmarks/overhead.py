@@ -1,4 +1,4 @@
-"""`overhead`: time through the server over time of a plain script, on one recording."""
+"""`overhead`: time through the server over time of the engine alone, on one recording."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,22 +8,18 @@ from statistics import median
 
 import click
 
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.processes import cpu_seconds
+from benchmarks.overhead_sides import ENGINE, TITLES, WHISPER, Contender, Sides, contender_process
 from benchmarks.recordings import cut, make_long
 from benchmarks.report import json_option, model_option, note, show_table, write_json
 from benchmarks.server import RunningServer, running_server, scratch_folder
-from benchmarks.submit import Finished, connect, transcribe_file
-from benchmarks.whisper_process import PlainAnswer, PlainWhisper, plain_whisper
+from benchmarks.submit import connect
 from benchmarks.word_errors import count_word_errors
-from client.api import Server
-from engines.cpu_share import usable_cores
 from scripts.samples import sample_path
 
 TARGET_RATIO = 1.05
 COLUMNS = (
-    "round", "server s", "whisper s", "ratio", "in worker s", "CPU ratio", "RTFx", "words off",
+    "round", "server s", "alone s", "ratio", "in worker s", "CPU ratio", "RTFx", "words off",
 )  # fmt: skip
 
 
@@ -33,42 +29,21 @@ class Round:
 
     audio_s: float
     server_s: float  # from the first byte sent to knowing that the job is completed
-    whisper_s: float  # of the call, decoding included
+    alone_s: float  # of the other side's call, decoding included
     server_cpu_s: float  # processor time of all its processes meanwhile
-    whisper_cpu_s: float
+    alone_cpu_s: float
     timings_s: Mapping[str, float]  # the server's own, per stage
     words_off: int  # between the two texts: they should have done the same work
 
     @property
     def ratio(self) -> float:
-        """Server over plain script."""
-        return self.server_s / self.whisper_s
+        """Server over the other side."""
+        return self.server_s / self.alone_s
 
     @property
     def cpu_ratio(self) -> float:
         """The same of processor time, which other programs on the machine disturb less."""
-        return self.server_cpu_s / self.whisper_cpu_s
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The two that are compared."""
-
-    running: RunningServer
-    server: Server
-    plain: PlainWhisper
-
-    async def run_server(self, recording: Path) -> tuple[Finished, float]:
-        """The job, and the processor time it took in seconds."""
-        before_s = cpu_seconds(self.running.launcher_pid)
-        finished = await transcribe_file(self.server, recording, {})
-        return finished, cpu_seconds(self.running.launcher_pid) - before_s
-
-    async def run_plain(self, recording: Path) -> tuple[PlainAnswer, float]:
-        """The answer, and the processor time it took in seconds."""
-        before_s = cpu_seconds(self.plain.pid)
-        answer = await self.plain.transcribe_aside(recording)
-        return answer, cpu_seconds(self.plain.pid) - before_s
+        return self.server_cpu_s / self.alone_cpu_s
 
 
 @dataclass
@@ -77,6 +52,7 @@ class Run:
 
     machine: Machine
     model_size: str
+    against: str  # a name in TITLES
     whisper_options: Mapping[str, object]
     json_path: Path | None
     rounds: list[Round] = field(default_factory=list)
@@ -95,6 +71,7 @@ class Run:
         ]
         content = {
             "model": self.model_size,
+            "against": self.against,
             "whisper_options": dict(self.whisper_options),
             "median_ratio": self.median_ratio,
             "rounds": rounds,
@@ -110,7 +87,13 @@ class Run:
     help="A recording; the project's samples over and over without it.",
 )
 @click.option("--seconds", default=600.0, help="Length to cut it to.")
-@click.option("--rounds", default=3, type=click.IntRange(1), help="Both sides once per round.")
+@click.option("--rounds", default=5, type=click.IntRange(1), help="Both sides once per round.")
+@click.option(
+    "--against",
+    type=click.Choice(list(TITLES)),
+    default=ENGINE,
+    help="Our engine alone in a process of its own, or openai-whisper in a plain script.",
+)
 @click.option(
     "--best-of",
     type=click.IntRange(1),
@@ -119,43 +102,45 @@ class Run:
 @model_option
 @json_option
 def overhead(
+    *,
     file: Path | None,
     seconds: float,
     rounds: int,
+    against: str,
     best_of: int | None,
     model_size: str,
     json_path: Path | None,
 ) -> None:
-    """Time through the server over time of whisper.transcribe, alternating in one run."""
+    """Time through the server over time of the engine alone, alternating in one run."""
+    if best_of and against != WHISPER:
+        raise click.UsageError("--best-of is for --against whisper")
     options = {"best_of": best_of} if best_of else {}
-    run = Run(describe_machine(), model_size, options, json_path)
+    run = Run(describe_machine(), model_size, against, options, json_path)
     with scratch_folder() as folder:
         recording = cut(file, folder, seconds) if file else make_long(folder, seconds)
         with (
             running_server(folder, model_size=model_size) as running,
-            plain_whisper(
-                folder, model_size=model_size, threads=usable_cores(), options=options
-            ) as plain,
+            contender_process(against, folder, model_size=model_size, best_of=best_of) as contender,
         ):
-            asyncio.run(run_rounds(run, running, plain, recording, rounds))
+            asyncio.run(run_rounds(run, running, contender, recording, rounds))
     report(run)
 
 
 async def run_rounds(
-    run: Run, running: RunningServer, plain: PlainWhisper, recording: Path, rounds: int
+    run: Run, running: RunningServer, contender: Contender, recording: Path, rounds: int
 ) -> None:
     """Warm both sides up, then alternate; who begins alternates too. Raises BenchmarkFailed."""
     warm_up = sample_path()
     async with connect(running) as server:
-        sides = Sides(running, server, plain)
+        sides = Sides(running, server, contender)
         await sides.run_server(warm_up)
-        await sides.run_plain(warm_up)
+        await contender.transcribe(warm_up)
         for number in range(1, rounds + 1):
             measured = await run_round(sides, recording, server_first=number % 2 == 1)
             run.add(measured)
             note(
                 f"round {number} of {rounds}: {measured.server_s:.1f} s through the server, "
-                f"{measured.whisper_s:.1f} s plain, ratio {measured.ratio:.3f}"
+                f"{measured.alone_s:.1f} s alone, ratio {measured.ratio:.3f}"
             )
 
 
@@ -163,21 +148,19 @@ async def run_round(sides: Sides, recording: Path, *, server_first: bool) -> Rou
     """Both sides once, never at the same time. Raises BenchmarkFailed when one fails."""
     if server_first:
         finished, server_cpu_s = await sides.run_server(recording)
-        answer, whisper_cpu_s = await sides.run_plain(recording)
+        alone = await sides.contender.transcribe(recording)
     else:
-        answer, whisper_cpu_s = await sides.run_plain(recording)
+        alone = await sides.contender.transcribe(recording)
         finished, server_cpu_s = await sides.run_server(recording)
-    if finished.error or answer.error:
-        raise BenchmarkFailed(f"server: {finished.error}; plain script: {answer.error}")
     language = finished.job.language or ""
     return Round(
         audio_s=finished.job.audio_s or 0.0,
         server_s=finished.wall_s,
-        whisper_s=answer.wall_s,
+        alone_s=alone.wall_s,
         server_cpu_s=server_cpu_s,
-        whisper_cpu_s=whisper_cpu_s,
+        alone_cpu_s=alone.cpu_s,
         timings_s=finished.job.raw.get("timings") or {},
-        words_off=count_word_errors(answer.text, finished.text, language).errors,
+        words_off=count_word_errors(alone.text, finished.text, language).errors,
     )
 
 
@@ -188,7 +171,7 @@ def report(run: Run) -> None:
     middle = ("median", "", "", f"{ratio:.3f}", "", f"{cpu_ratio:.3f}", "", "")
     title = (
         f"{run.rounds[0].audio_s:.0f} s of speech with {run.model_size}: time through the server "
-        f"over whisper.transcribe (wanted: at most {TARGET_RATIO})"
+        f"over {TITLES[run.against]} (wanted: at most {TARGET_RATIO})"
     )
     show_table(title, COLUMNS, [*lines, middle], run.machine)
 
@@ -199,7 +182,7 @@ def _line(name: str, item: Round) -> tuple[str, ...]:
     return (
         name,
         f"{item.server_s:.2f}",
-        f"{item.whisper_s:.2f}",
+        f"{item.alone_s:.2f}",
         f"{item.ratio:.3f}",
         f"{in_worker_s:.2f}",
         f"{item.cpu_ratio:.3f}",

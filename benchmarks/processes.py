@@ -1,6 +1,6 @@
 """The processes of a server and the memory of each, as the kernel accounts it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ NAMES = {
 }
 LAUNCHER = "launcher"
 FFMPEG = "ffmpeg"
+WORKER, PARENT, CHILD = "worker", "worker parent", "worker child"
+MODEL_HOST = "model host"
+MODEL_HOST_COMMAND = "worker.py model-host"
 
 
 @dataclass(frozen=True)
@@ -67,39 +70,68 @@ def parse_rollup(text: str) -> Memory:
     )
 
 
+def read_memory(pid: int) -> Memory:
+    """Memory of one process now; nothing when it is gone. Raises PermissionError."""
+    try:
+        return parse_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return Memory()
+
+
 def service_name(command_line: str) -> str:
     """Which service of the launcher a command line is; its first word for a stranger."""
     found = (name for word, name in NAMES.items() if word in command_line)
     return next(found, command_line.partition(" ")[0] or "ended")
 
 
-def measure_memory(launcher_pid: int) -> dict[str, Group]:
+def measure_memory(launcher_pid: int, hosts: Sequence[int] = ()) -> dict[str, Group]:
     """Memory by name, now; worker children by number, the rest of a service together.
 
-    Processes that end meanwhile are left out. Raises PermissionError for those of others.
+    `hosts` are process ids of model hosts: one that outlived the worker that started it is no
+    child of the launcher any more. Processes that end meanwhile are left out. Raises
+    PermissionError for those of others.
     """
     launcher = psutil.Process(launcher_pid)
-    found: dict[str, list[Memory]] = {LAUNCHER: [_read(launcher)]}
-    for service in launcher.children():
+    found: dict[str, list[Memory]] = {LAUNCHER: [read_memory(launcher_pid)]}
+    seen = {launcher_pid}
+    for service in _children(launcher):
         name = service_name(_command_line(service))
-        found.setdefault(f"{name} parent" if name == "worker" else name, []).append(_read(service))
-        number = 0
-        for child in _descendants(service):
-            if FFMPEG in _command_line(child):
-                label = FFMPEG
-            elif name == "worker":
-                number += 1
-                label = f"worker child {number}"
-            else:
-                label = name
-            found.setdefault(label, []).append(_read(child))
+        named = [(PARENT if name == WORKER else name, service)]
+        for label, process in [*named, *_labelled(service, name)]:
+            seen.add(process.pid)
+            found.setdefault(label, []).append(read_memory(process.pid))
+    for pid in hosts:
+        for process in _tree(pid):
+            if process.pid not in seen:
+                seen.add(process.pid)
+                found.setdefault(MODEL_HOST, []).append(read_memory(process.pid))
     return {name: _group(memories) for name, memories in found.items()}
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and all below it since their start, those that ended too."""
-    process = psutil.Process(pid)
-    return sum(_cpu_s(each) for each in (process, *_descendants(process)))
+def _labelled(service: psutil.Process, name: str) -> Iterator[tuple[str, psutil.Process]]:
+    """What runs below a service, each with the name of its group."""
+    number = 0
+    for child in _descendants(service):
+        command_line = _command_line(child)
+        if FFMPEG in command_line:
+            yield FFMPEG, child
+        elif MODEL_HOST_COMMAND in command_line:
+            yield MODEL_HOST, child
+        elif name == WORKER:
+            number += 1
+            yield f"{CHILD} {number}", child
+        else:
+            yield name, child
+
+
+def cpu_seconds(pid: int, hosts: Sequence[int] = ()) -> float:
+    """Processor time of a process and all below it since their start, those that ended too.
+
+    `hosts` as in `measure_memory`: each counts once, wherever it stands.
+    """
+    psutil.Process(pid)  # raises NoSuchProcess: a reading of nothing is no reading
+    processes = {each.pid: each for root in (pid, *hosts) for each in _tree(root)}
+    return sum(map(_cpu_s, processes.values()))
 
 
 def highest_of(samples: list[Mapping[str, Group]]) -> dict[str, Group]:
@@ -119,6 +151,22 @@ def _group(memories: list[Memory]) -> Group:
     # One that ended while we looked reads as nothing.
     alive = [memory for memory in memories if memory.rss_mib]
     return Group(len(alive), sum(alive, start=Memory()))
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and all below it; none when it is gone."""
+    try:
+        root = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return []
+    return [root, *_descendants(root)]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -142,10 +190,3 @@ def _cpu_s(process: psutil.Process) -> float:
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
-
-
-def _read(process: psutil.Process) -> Memory:
-    try:
-        return parse_rollup(Path(f"/proc/{process.pid}/smaps_rollup").read_text())
-    except (FileNotFoundError, ProcessLookupError):
-        return Memory()

@@ -17,14 +17,17 @@ from typing import Any
 import httpx
 
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.processes import cpu_seconds
 from config import Settings
 from embedded.ports import LOOPBACK, free_port
 from embedded.process import ROOT, child_environment, is_alive, spawn
 from embedded.server_file import read_server_file
+from hosting.folder import open_folder
 
 LAUNCHER = (sys.executable, "-m", "embedded.launcher")
 START_TIMEOUT_S = 600.0  # weights may have to be fetched
 STOP_TIMEOUT_S = 120.0
+HOST_STOP_TIMEOUT_S = 30.0  # after the last worker; one that was killed lets it linger
 ANSWER_TIMEOUT_S = 10.0
 POLL_S = 0.05
 LOG_TAIL_CHARS = 3_000
@@ -39,6 +42,15 @@ class RunningServer:
     launcher_pid: int
     http_ready_s: float
     worker_ready_s: float | None  # None: nobody waited for it
+    data_dir: Path
+
+    def host_pids(self) -> list[int]:
+        """The model hosts that live now: they may outlive the worker that started them."""
+        return model_host_pids(self.data_dir)
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes since their start."""
+        return cpu_seconds(self.launcher_pid, self.host_pids())
 
 
 @contextmanager
@@ -64,8 +76,8 @@ def running_server(
 ) -> Iterator[RunningServer]:
     """Run `command` on `data_dir` until the block is left, ready on entry.
 
-    With `waits_for_worker` every child of the worker holds the model by then. `settings` are
-    environment variables beyond those made here. Raises BenchmarkFailed.
+    With `waits_for_worker` the model host holds the model by then, and every child of the worker
+    reports. `settings` are environment variables beyond those made here. Raises BenchmarkFailed.
     """
     environment = server_environment(data_dir, model_size, concurrency, settings or {})
     log_path = data_dir / "bench.log"
@@ -113,7 +125,7 @@ class _Start:
     environment: Mapping[str, str]
 
     def wait(self, slots: int) -> RunningServer:
-        """Return once the API is ready and `slots` children hold the model."""
+        """Return once the API is ready, and `slots` children report that the model is there."""
         url = f"http://{LOOPBACK}:{self.environment['PORT']}"
         key = self.environment["ADMIN_API_KEY"]
         model_size = self.environment["WHISPER_MODEL_SIZE"]
@@ -122,7 +134,7 @@ class _Start:
                 self._pause("the API is ready")
             http_ready_s = self._elapsed_s()
             while _warm_slots(http, key, model_size) < slots:
-                self._pause(f"{slots} children hold {model_size}")
+                self._pause(f"{model_size} is there for {slots} children")
         while (noted := read_server_file(self.data_dir)) is None:
             self._pause("the launcher has started everything")
         return RunningServer(
@@ -131,6 +143,7 @@ class _Start:
             launcher_pid=noted.pid,
             http_ready_s=http_ready_s,
             worker_ready_s=self._elapsed_s() if slots else None,
+            data_dir=self.data_dir,
         )
 
     def _elapsed_s(self) -> float:
@@ -162,15 +175,28 @@ def _warm_slots(http: httpx.Client, key: str, model_size: str) -> int:
 
 
 def count_warm_slots(health: Mapping[str, Any], model_size: str) -> int:
-    """How many worker processes in an answer of /admin/health hold the model and live.
+    """How many living worker processes an answer of /admin/health lists, once a living model
+    host has the model for them; 0 before.
 
     Those of an earlier start on the same folder are listed until their reports are old.
     """
+    hosts = health["model_hosts"]
+    if not any(model_size in host["pool"]["models_by_size"] and is_alive(host["pid"])
+               for host in hosts):  # fmt: skip
+        return 0
     return sum(
-        model_size in process["model_pool"].get("models_by_size", {}) and is_alive(process["pid"])
-        for worker in health["workers"]
-        for process in worker["processes"]
+        is_alive(process["pid"]) for worker in health["workers"] for process in worker["processes"]
     )
+
+
+def model_host_pids(data_dir: Path) -> list[int]:
+    """Process ids of the model hosts of a server on this folder, in the order of their places."""
+    run_path = (data_dir / "run").resolve()
+    if not run_path.exists():  # looking would make it
+        return []
+    folder = open_folder(run_path)
+    holders = (folder.holder(place) for place in folder.places())
+    return [pid for pid in holders if pid is not None]
 
 
 def _stop(process: subprocess.Popen[bytes], data_dir: Path) -> None:
@@ -183,3 +209,15 @@ def _stop(process: subprocess.Popen[bytes], data_dir: Path) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    _await_hosts(data_dir)
+
+
+def _await_hosts(data_dir: Path) -> None:
+    """Wait until no model host is left: they have sessions of their own, and end by themselves."""
+    ends_at = time.monotonic() + HOST_STOP_TIMEOUT_S
+    while pids := model_host_pids(data_dir):
+        if time.monotonic() > ends_at:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(POLL_S)

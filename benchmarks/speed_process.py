@@ -1,5 +1,6 @@
 """A side of `speed` as a child process: see `speed_script`."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -30,6 +31,7 @@ class SideProcess:
     def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
         self._name = name
         self._process = process
+        self.pid = process.pid
         self.device = str(self._read()["device"])
 
     def transcribe_all(self, paths: Sequence[Path], *, is_decoded: bool) -> Answer:
@@ -45,6 +47,14 @@ class SideProcess:
         if "error" in said:
             raise BenchmarkFailed(f"{self._name}: {said['error']}")
         return Answer(**said)
+
+    async def transcribe_aside(self, paths: Sequence[Path], *, is_decoded: bool) -> Answer:
+        """The same in a thread. Cancelled, it kills the process, or the thread would wait on."""
+        try:
+            return await asyncio.to_thread(self.transcribe_all, paths, is_decoded=is_decoded)
+        except asyncio.CancelledError:
+            self._process.kill()
+            raise
 
     def _read(self) -> dict[str, Any]:
         if self._process.stdout is None:  # never: a pipe was asked for

@@ -1,4 +1,8 @@
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -76,3 +80,95 @@ def test_processor_time_only_grows():
     sum(range(100_000))
 
     assert 0 < before_s <= cpu_seconds(os.getpid())
+
+
+# Named on its command line as a model host is, and at work as long as its input is open.
+SLEEPER = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+HOST_WORDS = ("worker.py model-host", "--place", "0")
+
+
+@contextmanager
+def sleeper(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [*SLEEPER, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+
+
+# A launcher with one child, a worker, which has a child of its own and a model host.
+LAUNCHER = """
+import subprocess, sys
+asleep = "import sys; print('up', flush=True); sys.stdin.read()"
+worker = '''
+import subprocess, sys
+for words in (["prefork"], ["worker.py model-host", "--place", "0"]):
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[-1], *words], stdout=-1)
+    child.stdout.readline()
+print("up", flush=True)
+sys.stdin.read()
+'''
+child = subprocess.Popen([sys.executable, "-c", worker, "worker.py worker", asleep], stdout=-1)
+child.stdout.readline()
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def launcher() -> Iterator[int]:
+    """The process id of a launcher whose whole tree ends with its input."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+
+
+def test_a_model_host_is_no_child_of_the_worker_that_started_it():
+    with launcher() as pid:
+        groups = measure_memory(pid)
+
+    assert {name: group.count for name, group in groups.items()} == {
+        "launcher": 1,
+        "worker parent": 1,
+        "worker child 1": 1,
+        "model host": 1,
+    }
+
+
+def test_a_model_host_that_outlived_its_worker_is_measured_all_the_same():
+    with launcher() as pid, sleeper(*HOST_WORDS) as host:
+        groups = measure_memory(pid, [host.pid])
+
+    assert groups["model host"].count == 2
+    assert groups["model host"].memory.pss_mib > 0
+
+
+def test_a_model_host_below_the_launcher_counts_once():
+    own = os.getpid()
+    with sleeper(*HOST_WORDS) as host:
+        groups = measure_memory(own, [host.pid])
+        alone_s, both_s = cpu_seconds(own), cpu_seconds(own, [host.pid])
+
+    assert sum(group.count for group in groups.values()) == 2
+    assert both_s == pytest.approx(alone_s, abs=0.1)
+
+
+def test_the_processor_time_of_a_model_host_elsewhere_counts():
+    with sleeper() as launched:
+        alone_s = cpu_seconds(launched.pid)
+        with_host_s = cpu_seconds(launched.pid, [os.getpid()])
+
+    assert with_host_s > alone_s
+
+
+def test_a_model_host_that_is_gone_counts_for_nothing():
+    with sleeper(*HOST_WORDS) as host:
+        gone = host.pid
+
+    assert "model host" not in measure_memory(os.getpid(), [gone])
