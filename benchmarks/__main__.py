@@ -10,6 +10,7 @@ from benchmarks.cold_start import cold_start
 from benchmarks.core import core
 from benchmarks.engine_start import engine_start
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.gpu import gpu
 from benchmarks.latency import latency
 from benchmarks.listeners import listeners
 from benchmarks.memory import memory
@@ -35,6 +36,7 @@ COMMANDS = (
     engine_start,
     cancel,
     core,
+    gpu,
 )
 
 

@@ -13,8 +13,9 @@ import torch
 from whisper.tokenizer import Tokenizer
 
 from engines.batched.caches import DeviceCache
+from engines.batched.device_choice import operations_for
 from engines.batched.device_encoder import DeviceEncoder
-from engines.batched.device_operations import StepOperations, computing_on, operations_for
+from engines.batched.device_operations import StepOperations, computing_on
 from engines.batched.device_prompts import PromptReader
 from engines.batched.device_reports import Report, Reports
 from engines.batched.device_state import SlotState, send

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from engines.batched.blocks import Norm
-from engines.batched.device_operations import TorchOperations, differences, operations_for
+from engines.batched.device_choice import differences, operations_for
+from engines.batched.device_operations import TorchOperations
 
 ROWS, SLOTS, HEADS, PLACES = 3, 5, 2, 20
 WIDTH = HEADS * 64
