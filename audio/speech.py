@@ -1,5 +1,6 @@
 """Where in a recording somebody speaks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -39,18 +40,20 @@ class SpeechMap:
     duration_s: float
 
 
-def find_speech(samples: Samples) -> SpeechMap:
+def find_speech(samples: Samples, before_group: Callable[[], None] = lambda: None) -> SpeechMap:
     """Find the speech in mono samples at 16 kHz, from -1 to 1, of any length.
 
     Works in one thread, with the same outcome on every call, and needs at most some 70 MB
-    however long the recording is. Raises ConfigurationError when the network's weights are
-    not installed.
+    however long the recording is. `before_group` is called every now and then; what it raises
+    ends the work. Raises ConfigurationError when the network's weights are not installed.
     """
     duration_s = samples.size / SAMPLE_RATE_HZ
     if is_silent(samples):
         frames = -(-samples.size // FRAME_SAMPLES)
         return SpeechMap((), np.zeros(frames, np.float32), duration_s)
-    probabilities = _network().probabilities(samples, gain=_gain(samples))
+    probabilities = _network().probabilities(
+        samples, gain=_gain(samples), before_group=before_group
+    )
     spans = pad_spans(spans_of(probabilities), PAD_S, duration_s)
     return SpeechMap(spans, probabilities, duration_s)
 

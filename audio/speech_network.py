@@ -6,7 +6,7 @@ cut into lanes of a minute that step together; each starts some seconds early, t
 to remember. docs/decisions/014-voice-activity.md says what that changes and what it saves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -54,11 +54,18 @@ class SpeechNetwork:
         self._output_bias = weights["output.bias"][0]
 
     def probabilities(
-        self, samples: Array, *, gain: float = 1.0, lane_frames: int = LANE_FRAMES
+        self,
+        samples: Array,
+        *,
+        gain: float = 1.0,
+        lane_frames: int = LANE_FRAMES,
+        before_group: Callable[[], None] = lambda: None,
     ) -> Array:
         """Probability of speech in each frame of 512 samples (mono, 16 kHz, from -1 to 1).
 
         Returns ceil(samples / 512) values; what is missing in the last frame counts as silence.
+        `before_group` is called before every few minutes of the recording; what it raises ends
+        the work.
         """
         _use_one_thread()
         frames = -(-samples.size // FRAME_SAMPLES)
@@ -67,6 +74,7 @@ class SpeechNetwork:
         group_frames = LANES_AT_ONCE * lane_frames
         found = []
         for first in range(0, frames, group_frames):
+            before_group()
             end = min(frames, first + group_frames)
             lanes = -(-(end - first) // lane_frames)
             features = np.zeros((WARM_UP_FRAMES + lanes * lane_frames, WIDTH), np.float32)

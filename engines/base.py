@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.errors import Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
@@ -68,6 +69,12 @@ class Engine(Protocol):
         the first of them changes anything.
         """
         ...
+
+
+def ask_to_go_on(should_stop: Callable[[], bool]) -> None:
+    """Raise Stopped when the work is to end."""
+    if should_stop():
+        raise Stopped
 
 
 class EngineLoader(Protocol):

@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -16,7 +17,7 @@ from domain.errors import ConfigurationError
 from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Transcript
 from domain.windows import Window, ignore_window
-from engines.base import Engine, LoadedModel, Samples
+from engines.base import Engine, LoadedModel, Samples, ask_to_go_on
 from engines.cpu_share import CpuShare
 from engines.ctranslate2_batches import BatchedPass
 from engines.ctranslate2_decoder import Decoder
@@ -102,11 +103,11 @@ class FasterWhisperEngine:
 
         def run() -> tuple[Decoder, SpeechMap, list[Segment]]:
             with self._model_in_use() as model:
-                mel = log_mel(audio, model.model.n_mels).numpy()
+                go_on = partial(ask_to_go_on, should_stop)
+                mel = log_mel(audio, model.model.n_mels, before_piece=go_on).numpy()
                 decoder = Decoder(model, mel, options, should_stop)
-                decoder.ask()
                 with decoder.timed("speech_s"):
-                    speech = find_speech(audio)
+                    speech = find_speech(audio, go_on)
                 one_pass: BatchedPass | SequentialPass
                 if is_batched:
                     plan = plan_windows(audio, speech)

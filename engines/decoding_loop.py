@@ -108,7 +108,7 @@ class WindowLoop:
         if self._trail.kept:
             self._go_on(self._trail.kept[-1].carried)
         with self._timed("mel_s"):
-            mel = log_mel(self._audio, self._model.dims.n_mels)
+            mel = log_mel(self._audio, self._model.dims.n_mels, before_piece=self._before_window)
         content_frames = mel.shape[-1] - rules.WINDOW_FRAMES
         while self._seek < content_frames:
             self._before_window()

@@ -1,5 +1,7 @@
 """Log-mel spectrogram of a recording of any length, in bounded working memory."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -20,17 +22,20 @@ def log_mel(
     *,
     device: torch.device | str = "cpu",
     piece_frames: int = PIECE_FRAMES,
+    before_piece: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """The spectrogram that Whisper expects, shape (n_mels, frames), 100 frames per second.
 
     The recording is followed by 30 s of digital silence, so that a full window can be cut at
     every place in it. Equal to openai-whisper's bit for bit while it fits in one piece. It is
     computed on `device` and stays there: 115 MB per hour with 80 bins, 184 MB with 128.
+    `before_piece` is called before every piece; what it raises ends the work.
     """
     frames = (len(audio) + N_SAMPLES) // HOP_LENGTH
     filters = mel_filters(device, n_mels)
     mel = torch.empty(n_mels, frames, device=device)
     for first in range(0, frames, piece_frames):
+        before_piece()
         last = min(first + piece_frames, frames)
         mel[:, first:last] = _log_bins(_samples_under(audio, first, last).to(device), filters)
     # In place: the spectrogram of four hours is 460 MB.

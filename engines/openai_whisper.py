@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -15,7 +16,7 @@ from domain.errors import Stopped
 from domain.options import TranscriptionOptions
 from domain.transcript import Transcript
 from domain.windows import Window, ignore_window
-from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples
+from engines.base import SAMPLE_RATE_HZ, Engine, LoadedModel, Samples, ask_to_go_on
 from engines.batched.precision import Precision, fastest_precision
 from engines.batched.room import slots_for
 from engines.batched.transcriber import BatchedWhisper
@@ -124,7 +125,7 @@ class OpenAIWhisperEngine:
             )
         started = time.perf_counter()
         # Afterwards, and for the report alone: the text stays that of openai-whisper.
-        speech = find_speech(audio)
+        speech = find_speech(audio, partial(ask_to_go_on, should_stop))
         heard.timings_s["coverage_s"] = time.perf_counter() - started
         return self._transcript(audio, options, heard, speech)
 
@@ -139,7 +140,7 @@ class OpenAIWhisperEngine:
         is_urgent: bool,
     ) -> Transcript:
         started = time.perf_counter()
-        speech = find_speech(audio)
+        speech = find_speech(audio, partial(ask_to_go_on, should_stop))
         speech_s = time.perf_counter() - started
         size, device = self.info.model_size, self.info.device
         batched = guard_memory(self._batched_decoder, model_size=size, device=device)
@@ -174,8 +175,7 @@ class OpenAIWhisperEngine:
             return self._batched
 
     def _before_window(self, should_stop: Callable[[], bool]) -> None:
-        if should_stop():
-            raise Stopped
+        ask_to_go_on(should_stop)
         torch.set_num_threads(self._share.threads())
 
     def _transcript(

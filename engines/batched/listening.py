@@ -1,7 +1,7 @@
 """What one recording's run asks of the networks: features, the language, the times of words."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,13 +71,16 @@ class WhisperListener:
             "language_probability": self.language_probability,
         }
 
-    def prepare(self) -> None:
+    def prepare(self, before_piece: Callable[[], None] = lambda: None) -> None:
         """Make the spectrogram (bins, frames): of hours it takes a minute, and windows of other
-        recordings shall not stand still for it.
+        recordings shall not stand still for it. What `before_piece` raises ends it.
         """
         with self._timed("mel_s"):
             self._spectrogram = log_mel(
-                self._audio, self._network.dims.n_mels, device=self._network.device
+                self._audio,
+                self._network.dims.n_mels,
+                device=self._network.device,
+                before_piece=before_piece,
             )
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Lock, get_ident
 
 import numba
@@ -11,7 +12,7 @@ from whisper.tokenizer import get_tokenizer
 
 from audio.speech import SpeechMap
 from domain.options import TranscriptionOptions
-from engines.base import Samples
+from engines.base import Samples, ask_to_go_on
 from engines.batched.decoder import WindowDecoder
 from engines.batched.device_encoder import MICRO_BATCH, DeviceEncoder
 from engines.batched.device_slots import DeviceSlotDecoder
@@ -100,7 +101,7 @@ class BatchedWhisper:
         if trail.kept:
             listener.go_on(trail.kept[-1].carried)
         if speech.spans:
-            self._prepare(listener)
+            self._prepare(listener, should_stop)
         self._shared.decode(
             run, should_stop=should_stop, on_progress=on_progress, is_urgent=is_urgent
         )
@@ -109,10 +110,10 @@ class BatchedWhisper:
         timings_s["decode_s"] = spent_s - sum(timings_s.values())
         return Heard(run.segments, listener.language, listener.language_probability, timings_s)
 
-    def _prepare(self, listener: WhisperListener) -> None:
+    def _prepare(self, listener: WhisperListener, should_stop: Callable[[], bool]) -> None:
         with self._share.busy():  # beside whoever drives
             torch.set_num_threads(self._share.threads())
-            listener.prepare()
+            listener.prepare(partial(ask_to_go_on, should_stop))
 
     def _follow_load(self) -> None:
         now_s = time.monotonic()

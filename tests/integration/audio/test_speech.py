@@ -13,6 +13,7 @@ import torch
 from audio.speech import PAD_S, find_speech, spans_of
 from audio.speech_network import BLOCK_FRAMES, FRAME_SAMPLES, LANES_AT_ONCE, SpeechNetwork
 from audio.speech_weights import PACKAGE, read_weights
+from domain.errors import Stopped
 from domain.speech import Span, merge_spans, pad_spans, subtract_spans, total_s
 from engines.base import SAMPLE_RATE_HZ
 from scripts.samples import sample_path
@@ -158,6 +159,22 @@ def test_recordings_of_every_length_work(size):
     assert found.probabilities.size == -(-size // FRAME_SAMPLES)
     assert found.duration_s == size / SAMPLE_RATE_HZ
     assert all(0 <= span.start_s < span.end_s <= found.duration_s for span in found.spans)
+
+
+def test_the_search_in_hours_can_be_ended(network, five_minutes):
+    asked = []
+
+    def end_at_the_third_group():
+        asked.append(True)
+        if len(asked) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        network.probabilities(
+            np.tile(five_minutes, 4), lane_frames=8, before_group=end_at_the_third_group
+        )
+
+    assert len(asked) == 3
 
 
 def test_memory_does_not_grow_with_the_recording(network, five_minutes):

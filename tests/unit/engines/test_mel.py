@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from whisper.audio import N_SAMPLES, log_mel_spectrogram
 
+from domain.errors import Stopped
 from engines.mel import log_mel
 
 RECORDING = np.random.default_rng(7).normal(0, 0.1, 37_013).astype(np.float32)
@@ -30,3 +32,17 @@ def test_a_recording_that_cannot_be_written_to_is_read_without_a_complaint(recwa
     log_mel(frozen, 80)
 
     assert not recwarn.list
+
+
+def test_the_spectrogram_of_hours_can_be_ended():
+    asked = []
+
+    def end_at_the_third_piece():
+        asked.append(True)
+        if len(asked) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        log_mel(RECORDING, 80, piece_frames=100, before_piece=end_at_the_third_piece)
+
+    assert len(asked) == 3
