@@ -31,12 +31,11 @@ class TokenWriter:
             scores = allowed + rows.temperature[:, None] * noise
         chosen = scores.argmax(dim=-1)
         logprobs = allowed.gather(1, chosen[:, None])[:, 0] - allowed.logsumexp(dim=-1)
-        is_active = ~rows.has_ended
         nowhere = rows.tokens.shape[1] - 1
-        column = torch.where(is_active, rows.written, nowhere)
+        column = rows.written.masked_fill(rows.has_ended, nowhere)
         rows.tokens.scatter_(1, column[:, None], chosen[:, None])
-        rows.sum_logprob.add_(torch.where(is_active, logprobs, 0.0))
-        rows.written.add_(is_active)
+        rows.sum_logprob.add_(logprobs.masked_fill(rows.has_ended, 0.0))
+        rows.written.add_(~rows.has_ended)
         rows.next_token.copy_(chosen)
         rows.has_ended.logical_or_((chosen == self._end) | (rows.written >= rows.limit))
         self._rules.advance(rows.rules, chosen)
@@ -69,7 +68,7 @@ class DecoderStep:
         """
         rows = self._state.select(slice(count))
         is_active = ~rows.has_ended
-        logits = self._logits(rows, torch.where(is_active, rows.frames, 1))
+        logits = self._logits(rows, rows.frames.masked_fill(rows.has_ended, 1))
         rows.position.add_(is_active)
         self._writer.write(logits, rows, is_drawing=is_drawing)
 

@@ -103,16 +103,16 @@ class TokenRules:
         is_open = after_stamp & ~after_pair
         # Time does not run backwards, and a segment has a length. Without a timestamp so far the
         # last is -1.
-        floor = (state.last_stamp + torch.where(is_open, 0, 1)).clamp(min=stamps_from)
-        first_text = torch.where(is_open, self._end, 0)
-        first_stamp = torch.where(after_stamp & after_pair, self._vocabulary, floor)
+        floor = (state.last_stamp + ~is_open).clamp(min=stamps_from)
+        first_text = is_open * self._end
+        first_stamp = floor.masked_fill(after_stamp & after_pair, self._vocabulary)
         # A window begins with a timestamp, at most MAX_FIRST_STAMP steps from its start.
         past_first = stamps_from + MAX_FIRST_STAMP + 1
         return torch.stack(
             [
                 first_text.masked_fill(is_first, stamps_from),
                 first_stamp,
-                torch.where(is_first, past_first, self._vocabulary),
+                torch.full_like(floor, self._vocabulary).masked_fill(is_first, past_first),
             ]
         )
 
