@@ -34,7 +34,7 @@ STAGES = {
     "language_s": "language",
     "decode_s": "decoding",
 }
-COLUMNS = ("step", "s", "lowest", "highest", "once more s")
+COLUMNS = ("step", "s", "lowest", "highest", "CPU s", "once more s")
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,29 @@ class Start:
     """One process. Seconds."""
 
     steps_s: Mapping[str, float]
+    cpu_s: Mapping[str, float]  # of the same steps, all cores together
     first_s: Mapping[str, float]  # of the first window, by stage
     second_s: Mapping[str, float]  # of the same window once more
 
     @property
     def total_s(self) -> float:
         """From the start of the process until the first window is decoded."""
-        return sum(seconds for name, seconds in self.steps_s.items() if name != SECOND)
+        return total(self.steps_s)
 
     @property
     def beyond_torch_s(self) -> float:
         """The same without importing torch."""
         return self.total_s - self.steps_s[TORCH]
+
+    @property
+    def beyond_torch_cpu_s(self) -> float:
+        """Processor time of that, which other programs on the machine disturb less."""
+        return total(self.cpu_s) - self.cpu_s[TORCH]
+
+
+def total(steps: Mapping[str, float]) -> float:
+    """What comes before the end of the first window."""
+    return sum(seconds for name, seconds in steps.items() if name != SECOND)
 
 
 @dataclass
@@ -75,6 +86,7 @@ class Run:
         content = {
             "model": self.model_size,
             "median_beyond_torch_s": median(each.beyond_torch_s for each in self.starts),
+            "median_beyond_torch_cpu_s": median(each.beyond_torch_cpu_s for each in self.starts),
             "starts": starts,
         }
         write_json(self.json_path, self.machine, content)
@@ -139,22 +151,26 @@ def rows(starts: Sequence[Start]) -> list[tuple[str, ...]]:
     """What `report` prints."""
     lines = []
     for name in starts[0].steps_s:
-        if name == SECOND:
-            continue
-        once_more_s = [start.steps_s[SECOND] for start in starts] if name == FIRST else None
-        lines.append(_row(name, [start.steps_s[name] for start in starts], once_more_s))
+        if name != SECOND:
+            again_s = [each.steps_s[SECOND] for each in starts] if name == FIRST else ()
+            cpu_s = [each.cpu_s[name] for each in starts]
+            lines.append(_row(name, [each.steps_s[name] for each in starts], cpu_s, again_s))
     for stage, name in STAGES.items():
-        first_s = [start.first_s.get(stage, 0.0) for start in starts]
-        second_s = [start.second_s.get(stage, 0.0) for start in starts]
-        lines.append(_row(f"  {name}", first_s, second_s))
-    lines.append(_row("all", [start.total_s for start in starts]))
-    lines.append(_row("all beyond torch", [start.beyond_torch_s for start in starts]))
+        first_s = [each.first_s.get(stage, 0.0) for each in starts]
+        second_s = [each.second_s.get(stage, 0.0) for each in starts]
+        lines.append(_row(f"  {name}", first_s, (), second_s))
+    lines.append(_row("all", [e.total_s for e in starts], [total(e.cpu_s) for e in starts]))
+    beyond_cpu_s = [each.beyond_torch_cpu_s for each in starts]
+    lines.append(_row("all beyond torch", [each.beyond_torch_s for each in starts], beyond_cpu_s))
     return lines
 
 
 def _row(
-    name: str, values_s: Sequence[float], once_more_s: Sequence[float] | None = None
+    name: str,
+    values_s: Sequence[float],
+    cpu_s: Sequence[float] = (),
+    again_s: Sequence[float] = (),
 ) -> tuple[str, ...]:
     figures = (median(values_s), min(values_s), max(values_s))
-    last = "" if once_more_s is None else f"{median(once_more_s):.3f}"
-    return (name, *(f"{figure:.3f}" for figure in figures), last)
+    more = (f"{median(values):.3f}" if values else "" for values in (cpu_s, again_s))
+    return (name, *(f"{figure:.3f}" for figure in figures), *more)

@@ -123,6 +123,7 @@ async def measure(
         ids = [(await submit_file(server, recording, {})).id for _ in range(concurrency)]
         await _wait_for(server, ids, _is_warm)
         states[BUSY] = await _take_samples(running, samples)
+        await _wait_for(server, ids, _is_warm)  # all of them, to the last sample
         for job_id in ids:
             await server.cancel_job(job_id)
         await _wait_for(server, ids, lambda job: job.is_finished)

@@ -30,12 +30,8 @@ class Worker:
 
     @property
     def private_mib(self) -> float:
-        """What parent, children and host hold for themselves alone, together."""
-        return (
-            self.host.private_dirty_mib
-            + self.parent.private_dirty_mib
-            + self.children * self.child_private_mib
-        )
+        """What parent and children hold for themselves alone, together."""
+        return self.parent.private_dirty_mib + self.children * self.child_private_mib
 
 
 def worker_of(groups: Groups) -> Worker:
@@ -52,8 +48,9 @@ def worker_of(groups: Groups) -> Worker:
 
 
 def per_extra_child(runs: Mapping[int, Groups]) -> float:
-    """Private memory in MiB that a child more costs: what the worker's processes hold with most
+    """Private memory in MiB that a child more costs: what parent and children hold with most
     children over what they hold with fewest. With one concurrency alone, what a child holds.
+    The model host is another matter: it grows with the windows that share its steps.
     """
     fewest, most = worker_of(runs[min(runs)]), worker_of(runs[max(runs)])
     if fewest.children == most.children:

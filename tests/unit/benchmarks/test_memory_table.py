@@ -16,10 +16,10 @@ def server(*children: float, host: float = 300.0, parent: float = 20.0) -> dict[
     return {"model host": held(host), "worker parent": held(parent), "web": held(77), **named}
 
 
-def test_an_extra_child_costs_what_the_worker_holds_more():
-    runs = {1: server(40.0), 3: server(40.0, 44.0, 45.0, parent=16.0, host=301.0)}
+def test_an_extra_child_costs_what_parent_and_children_hold_more():
+    runs = {1: server(40.0), 3: server(40.0, 44.0, 45.0, parent=16.0, host=900.0)}
 
-    assert per_extra_child(runs) == pytest.approx(43.0)
+    assert per_extra_child(runs) == pytest.approx(42.5)
 
 
 def test_of_one_concurrency_alone_a_child_costs_what_it_holds():

@@ -1,0 +1,39 @@
+import json
+
+from click.testing import CliRunner
+
+from benchmarks.__main__ import cli
+from tests.real_models import real_weights
+
+
+def test_a_start_is_told_step_by_step(tmp_path):
+    real_weights("tiny")
+    kept = tmp_path / "start.json"
+
+    result = CliRunner().invoke(
+        cli, ["engine-start", "--model", "tiny", "--starts", "1", "--json", str(kept)]
+    )
+
+    assert result.exit_code == 0, result.output
+    (start,) = json.loads(kept.read_text())["starts"]
+    assert [*start["steps_s"]] == [
+        *("python", "settings", "torch", "numba", "tiktoken", "whisper"),
+        *("engine modules", "weights", "recording", "first window", "second window"),
+    ]
+    assert min(start["steps_s"].values()) > 0
+    assert start["first_s"]["encode_s"] > 0
+    assert "packing the weights" in result.output
+
+
+def test_the_memory_of_an_engine_is_told_by_windows_side_by_side(tmp_path):
+    real_weights("tiny")
+    kept = tmp_path / "memory.json"
+    options = ["--part", "engine", "--engine-model", "tiny", "--batches", "1,2"]
+
+    result = CliRunner().invoke(cli, ["memory", *options, "--json", str(kept)])
+
+    assert result.exit_code == 0, result.output
+    (engine,) = json.loads(kept.read_text())["engines"]
+    assert engine["model_size"] == "tiny"
+    assert 0 < engine["loaded"]["rss_mib"] < engine["peak_rss_mib"]["1"]
+    assert engine["peak_rss_mib"]["1"] <= engine["peak_rss_mib"]["2"]
