@@ -5,13 +5,17 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from whisper.tokenizer import get_tokenizer
 
 from engines.batched.blocks import Norm
 from engines.batched.device_operations import HEAD_WIDTH, StepOperations, TorchOperations
+from engines.batched.device_state import SlotState
+from engines.batched.rules import TokenRules
 
 logger = logging.getLogger(__name__)
 
 TRIAL_ROWS, TRIAL_HEADS, TRIAL_PLACES = 3, 4, 200
+TRIAL_TOKENS, TRIAL_VOCABULARY = 12, 51_865
 TOLERANCE = 2e-2  # of results around 1 in float16, from sums in another order
 
 
@@ -73,6 +77,7 @@ def differences(operations: StepOperations, device: torch.device) -> dict[str, f
         ),
         "attend_own": partial(_try_attend_own, random(rows, 3 * width), cache, lengths - 1),
         "attend": partial(_try_attend, random(rows, width), cache, lengths),
+        "write": partial(_try_write, random(TRIAL_TOKENS, rows + 1, TRIAL_VOCABULARY) * 3),
     }
     return {
         name: float((call(operations) - call(TorchOperations())).abs().max())
@@ -111,3 +116,19 @@ def _try_attend(
     operations: StepOperations,
 ) -> torch.Tensor:
     return operations.attend(queries, cache[0], cache[1], lengths).float()
+
+
+def _try_write(logits: torch.Tensor, operations: StepOperations) -> torch.Tensor:
+    """Texts of random logits (tokens, rows, vocabulary); the last row has ended before."""
+    rules = TokenRules(get_tokenizer(multilingual=True), logits.shape[2], logits.device)
+    logits = logits.clone()
+    logits[1::3, :, rules.stamps_from :] += 4  # or there would be hardly a timestamp
+    logits[-2, 0, rules.end] = 30
+    rows = SlotState.empty(logits.shape[1], len(logits), logits.device)
+    rows.has_ended[:-1] = False
+    rows.limit.fill_(len(logits))
+    for step in logits:
+        operations.write(rules, step, rows)
+    parts = (rows.tokens[:, :-1], rows.written, rows.has_ended, rows.sum_logprob, rows.next_token)
+    kept = (*parts, *rows.rules.parts())
+    return torch.cat([part.double().flatten() for part in kept])

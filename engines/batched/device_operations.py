@@ -13,6 +13,9 @@ import torch
 from torch.nn import functional
 
 from engines.batched.blocks import Norm
+from engines.batched.device_state import SlotState
+from engines.batched.device_tokens import write_tokens
+from engines.batched.rules import TokenRules
 
 HEAD_WIDTH = 64
 
@@ -53,6 +56,10 @@ class StepOperations(Protocol):
         """(rows, width) of queries (rows, width); row r sees the first `lengths[r]` places, one
         at least.
         """
+        ...
+
+    def write(self, rules: TokenRules, logits: torch.Tensor, rows: SlotState) -> None:
+        """The likeliest token in each of these rows; see `device_tokens.write_tokens`."""
         ...
 
 
@@ -100,6 +107,10 @@ class TorchOperations:
             attn_mask=is_seen[:, None, None],
         )
         return mixed.reshape(rows, width)
+
+    def write(self, rules: TokenRules, logits: torch.Tensor, rows: SlotState) -> None:
+        """See `StepOperations.write`."""
+        write_tokens(rules, logits, rows, is_drawing=False)
 
 
 @contextmanager

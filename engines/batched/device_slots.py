@@ -19,7 +19,8 @@ from engines.batched.device_operations import StepOperations, computing_on
 from engines.batched.device_prompts import PromptReader
 from engines.batched.device_reports import Report, Reports
 from engines.batched.device_state import SlotState, send
-from engines.batched.device_step import DecoderStep, TokenWriter
+from engines.batched.device_step import DecoderStep
+from engines.batched.device_tokens import write_tokens
 from engines.batched.graphs import Capture, CudaCapture, StepGraphs
 from engines.batched.network import FusedWhisper
 from engines.batched.requests import DecodedWindow, WindowRequest, tensor_of
@@ -59,7 +60,6 @@ class DeviceSlotDecoder:
                 capture = CudaCapture(self._device)
         self._capture = capture
         self.rules = TokenRules(tokenizer, network.dims.n_vocab, self._device)
-        self._writer = TokenWriter(self.rules, tokenizer.eot)
         self.encoder = DeviceEncoder(network, self.operations)
         self._prompts = PromptReader(network, self.operations)
         self._make_room(slots)
@@ -74,7 +74,7 @@ class DeviceSlotDecoder:
         step = DecoderStep(
             self._network,
             self.operations,
-            self._writer,
+            self.rules,
             own=self._own,
             cross=self._cross,
             state=self._state,
@@ -197,7 +197,7 @@ class DeviceSlotDecoder:
         rows.begin(requests, features.shape[1], self._network.dims.n_text_ctx)
         rows.no_speech_prob.copy_(logits[:, 0].softmax(dim=-1)[:, self._tokenizer.no_speech])
         is_drawing = any(request.temperature > 0 for request in requests)
-        self._writer.write(logits[:, 1], rows, is_drawing=is_drawing)
+        write_tokens(self.rules, logits[:, 1], rows, is_drawing=is_drawing)
         self._state.put(slots, rows)
         for slot, request in zip(self._arriving, requests, strict=True):
             self._first_report[slot] = self._reports.next_number

@@ -3,42 +3,11 @@
 import torch
 
 from engines.batched.caches import DeviceCache
-from engines.batched.device_noise import gumbel
 from engines.batched.device_operations import StepOperations
 from engines.batched.device_state import SlotState
+from engines.batched.device_tokens import write_tokens
 from engines.batched.network import FusedWhisper
 from engines.batched.rules import TokenRules
-
-
-class TokenWriter:
-    """Chooses tokens by Whisper's rules and notes them."""
-
-    def __init__(self, rules: TokenRules, end: int) -> None:
-        """`end` is the token that ends a text."""
-        self._rules = rules
-        self._end = end
-
-    def write(self, logits: torch.Tensor, rows: SlotState, *, is_drawing: bool) -> None:
-        """One token more in these rows, in place, of logits (rows, vocabulary).
-
-        Rows that have ended stay as they are. With `is_drawing` each row draws at its
-        temperature, which may be 0; without, all take the likeliest.
-        """
-        allowed = self._rules.apply(logits.float(), rows.rules)
-        scores = allowed
-        if is_drawing:
-            noise = gumbel(rows.seed, rows.written, logits.shape[1])
-            scores = allowed + rows.temperature[:, None] * noise
-        chosen = scores.argmax(dim=-1)
-        logprobs = allowed.gather(1, chosen[:, None])[:, 0] - allowed.logsumexp(dim=-1)
-        nowhere = rows.tokens.shape[1] - 1
-        column = rows.written.masked_fill(rows.has_ended, nowhere)
-        rows.tokens.scatter_(1, column[:, None], chosen[:, None])
-        rows.sum_logprob.add_(logprobs.masked_fill(rows.has_ended, 0.0))
-        rows.written.add_(~rows.has_ended)
-        rows.next_token.copy_(chosen)
-        rows.has_ended.logical_or_((chosen == self._end) | (rows.written >= rows.limit))
-        self._rules.advance(rows.rules, chosen)
 
 
 class DecoderStep:
@@ -48,7 +17,7 @@ class DecoderStep:
         self,
         network: FusedWhisper,
         operations: StepOperations,
-        writer: TokenWriter,
+        rules: TokenRules,
         *,
         own: list[DeviceCache],
         cross: list[DeviceCache],
@@ -56,7 +25,7 @@ class DecoderStep:
     ) -> None:
         self._network = network
         self._operations = operations
-        self._writer = writer
+        self._rules = rules
         self._own = own
         self._cross = cross
         self._state = state
@@ -70,7 +39,10 @@ class DecoderStep:
         is_active = ~rows.has_ended
         logits = self._logits(rows, rows.frames.masked_fill(rows.has_ended, 1))
         rows.position.add_(is_active)
-        self._writer.write(logits, rows, is_drawing=is_drawing)
+        if is_drawing:
+            write_tokens(self._rules, logits, rows, is_drawing=True)
+        else:
+            self._operations.write(self._rules, logits, rows)
 
     def _logits(self, rows: SlotState, frames: torch.Tensor) -> torch.Tensor:
         """(rows, vocabulary) after each row's next token."""

@@ -58,14 +58,14 @@ class TokenRules:
     """The rules of one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: int, device: torch.device) -> None:
-        self._stamps_from = tokenizer.timestamp_begin
-        self._end = tokenizer.eot
-        self._vocabulary = vocabulary
+        self.stamps_from = tokenizer.timestamp_begin
+        self.end = tokenizer.eot
+        self.vocabulary = vocabulary
         self._ids = torch.arange(vocabulary, device=device)
-        self._is_stamp = self._ids >= self._stamps_from
-        self._never = torch.zeros(vocabulary, device=device)
-        self._never[self._suppressed(tokenizer)] = NEVER
-        self._never_numbers = self._never.clamp(min=float(FORBIDDEN)).cpu().numpy()
+        self._is_stamp = self._ids >= self.stamps_from
+        self.never = torch.zeros(vocabulary, device=device)
+        self.never[self._suppressed(tokenizer)] = NEVER
+        self._never_numbers = self.never.clamp(min=float(FORBIDDEN)).cpu().numpy()
 
     def choose(self, logits: torch.Tensor, state: RuleState) -> tuple[torch.Tensor, torch.Tensor]:
         """The likeliest token of every row that may come, and what to take off the logits of
@@ -80,7 +80,7 @@ class TokenRules:
             logits.numpy(),
             self._never_numbers,
             self._ranges(state).numpy(),
-            self._stamps_from,
+            self.stamps_from,
             tokens.numpy(),
             normalisers.numpy(),
         )
@@ -91,11 +91,11 @@ class TokenRules:
         first_text, first_stamp, end = self._ranges(state)[:, :, None]
         is_outside = (self._ids < first_stamp) | (self._ids >= end)
         forbidden = (self._ids < first_text) | (self._is_stamp & is_outside)
-        return self._prefer_stamps((logits + self._never).masked_fill(forbidden, NEVER))
+        return self._prefer_stamps((logits + self.never).masked_fill(forbidden, NEVER))
 
     def _ranges(self, state: RuleState) -> torch.Tensor:
         """(3, rows): the first text that may come, the first timestamp, and one past the last."""
-        stamps_from = self._stamps_from
+        stamps_from = self.stamps_from
         is_first = state.count == 0
         after_stamp = state.last >= stamps_from
         # The first token counts as paired: whisper asks for `len(seq) < 2 or ...`.
@@ -104,23 +104,23 @@ class TokenRules:
         # Time does not run backwards, and a segment has a length. Without a timestamp so far the
         # last is -1.
         floor = (state.last_stamp + ~is_open).clamp(min=stamps_from)
-        first_text = is_open * self._end
-        first_stamp = floor.masked_fill(after_stamp & after_pair, self._vocabulary)
+        first_text = is_open * self.end
+        first_stamp = floor.masked_fill(after_stamp & after_pair, self.vocabulary)
         # A window begins with a timestamp, at most MAX_FIRST_STAMP steps from its start.
         past_first = stamps_from + MAX_FIRST_STAMP + 1
         return torch.stack(
             [
                 first_text.masked_fill(is_first, stamps_from),
                 first_stamp,
-                torch.full_like(floor, self._vocabulary).masked_fill(is_first, past_first),
+                torch.full_like(floor, self.vocabulary).masked_fill(is_first, past_first),
             ]
         )
 
     def _prefer_stamps(self, logits: torch.Tensor) -> torch.Tensor:
         """If a timestamp is likelier than every single text token, one must come."""
         # The normaliser of the softmax stands on both sides and cancels out.
-        stamps = logits[:, self._stamps_from :].logsumexp(dim=-1, keepdim=True)
-        best_text = logits[:, : self._stamps_from].amax(dim=-1, keepdim=True)
+        stamps = logits[:, self.stamps_from :].logsumexp(dim=-1, keepdim=True)
+        best_text = logits[:, : self.stamps_from].amax(dim=-1, keepdim=True)
         return logits.masked_fill((stamps > best_text) & ~self._is_stamp, NEVER)
 
     def advance(self, state: RuleState, tokens: torch.Tensor) -> None:
@@ -128,12 +128,12 @@ class TokenRules:
         state.before_last.copy_(state.last)
         state.last.copy_(tokens)
         state.count.add_(1)
-        state.last_stamp.copy_(torch.where(tokens >= self._stamps_from, tokens, state.last_stamp))
+        state.last_stamp.copy_(torch.where(tokens >= self.stamps_from, tokens, state.last_stamp))
 
     def forbid(self, tokens: Sequence[int]) -> None:
         """Let these tokens never come, beside those that Whisper suppresses."""
         forbidden = list(tokens)
-        self._never[forbidden] = NEVER
+        self.never[forbidden] = NEVER
         self._never_numbers[forbidden] = FORBIDDEN
 
     @staticmethod

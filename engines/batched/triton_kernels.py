@@ -174,3 +174,97 @@ def add_norm(
     factor = tl.load(scale + column, mask=is_in, other=0.0)
     normed = normed * factor + tl.load(shift + column, mask=is_in, other=0.0)
     tl.store(out + at, normed.to(out.dtype.element_ty), mask=is_in)
+
+
+@triton.jit
+def look_at_tokens(
+    logits,
+    never,
+    first,
+    last,
+    BLOCK: tl.constexpr,
+):
+    """The highest of the logits `first` up to `last` that may come, the first token that has it,
+    and the logarithm of the sum of their exponentials.
+    """
+    lanes = tl.arange(0, BLOCK)
+    top = tl.full([BLOCK], float("-inf"), tl.float32)
+    where = tl.zeros([BLOCK], tl.int32)
+    total = tl.zeros([BLOCK], tl.float32)
+    for start in range(first, last, BLOCK):
+        token = start + lanes
+        is_in = token < last
+        number = tl.load(logits + token, mask=is_in, other=float("-inf")).to(tl.float32)
+        number += tl.load(never + token, mask=is_in, other=0.0)
+        higher = tl.maximum(top, number)
+        level = tl.where(higher == float("-inf"), 0.0, higher)
+        total = total * tl.exp(top - level) + tl.exp(number - level)
+        where = tl.where(number > top, token, where)
+        top = higher
+    best = tl.max(top, axis=0)
+    level = tl.where(best == float("-inf"), 0.0, best)
+    # Of equals the first, as argmax has it.
+    token = tl.min(tl.where(top == best, where, 2147483647), axis=0)
+    return best, token, best + tl.log(tl.sum(total * tl.exp(top - level), axis=0))
+
+
+@triton.jit
+def write_likeliest(
+    logits,
+    never,
+    counts,
+    lasts,
+    befores,
+    stamps,
+    next_tokens,
+    written,
+    limits,
+    has_ended,
+    sums,
+    tokens,
+    logits_stride,
+    tokens_stride,
+    stamps_from,
+    end,
+    vocabulary,
+    most_first,
+    BLOCK: tl.constexpr,
+):
+    """Program (row): what `rules.TokenRules` and `device_tokens.write_tokens` do, in one pass."""
+    row = tl.program_id(0)
+    count = tl.load(counts + row)
+    last = tl.load(lasts + row).to(tl.int32)
+    before = tl.load(befores + row).to(tl.int32)
+    stamp = tl.load(stamps + row).to(tl.int32)
+    after_stamp = last >= stamps_from
+    after_pair = (before >= stamps_from) | (count < 2)  # noqa: PLR2004 - rules.PAIR
+    is_open = after_stamp & (after_pair == 0)
+    is_closed = after_stamp & after_pair
+    floor = tl.maximum(stamp + tl.where(is_open, 0, 1), stamps_from)
+    first_text = tl.where(count == 0, stamps_from, tl.where(is_open, end, 0))
+    first_stamp = tl.where(is_closed, vocabulary, floor)
+    past_stamp = tl.where(count == 0, stamps_from + most_first + 1, vocabulary)
+    own = logits + row.to(tl.int64) * logits_stride
+    text_best, text, text_all = look_at_tokens(own, never, first_text, stamps_from, BLOCK)
+    stamp_best, at, stamp_all = look_at_tokens(own, never, first_stamp, past_stamp, BLOCK)
+    must_stamp = stamp_all > text_best
+    higher_all = tl.maximum(text_all, stamp_all)
+    lower_all = tl.minimum(text_all, stamp_all)
+    both_all = higher_all + tl.log(1.0 + tl.exp(lower_all - higher_all))
+    is_stamp = must_stamp | (stamp_best > text_best)
+    chosen = tl.where(is_stamp, at, text).to(tl.int64)
+    best = tl.where(is_stamp, stamp_best, text_best)
+    logprob = best - tl.where(must_stamp, stamp_all, both_all)
+    number = tl.load(written + row)
+    ended = tl.load(has_ended + row) != 0
+    nowhere = tokens_stride - 1
+    tl.store(tokens + row * tokens_stride + tl.where(ended, nowhere, number), chosen)
+    tl.store(sums + row, tl.load(sums + row) + tl.where(ended, 0.0, logprob))
+    number += tl.where(ended, 0, 1)
+    tl.store(written + row, number)
+    tl.store(next_tokens + row, chosen)
+    tl.store(has_ended + row, ended | (chosen == end) | (number >= tl.load(limits + row)))
+    tl.store(befores + row, last.to(tl.int64))
+    tl.store(lasts + row, chosen)
+    tl.store(counts + row, count + 1)
+    tl.store(stamps + row, tl.where(chosen >= stamps_from, chosen, stamp.to(tl.int64)))

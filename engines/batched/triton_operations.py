@@ -5,12 +5,21 @@ import triton
 
 from engines.batched.blocks import Norm
 from engines.batched.device_operations import HEAD_WIDTH
-from engines.batched.triton_kernels import add_norm, attend, attend_own, join_splits
+from engines.batched.device_state import SlotState
+from engines.batched.rules import MAX_FIRST_STAMP, TokenRules
+from engines.batched.triton_kernels import (
+    add_norm,
+    attend,
+    attend_own,
+    join_splits,
+    write_likeliest,
+)
 
 LOG2_E = 1.4426950408889634
 PROGRAMS = 1024  # that keep a large GPU busy; with fewer rows and heads, places are split
 MOST_SPLITS = 32
 NORM_EPSILON = 1e-5  # as torch's layer norm has it
+TOKENS_AT_A_TIME, TOKEN_WARPS = 4096, 8  # of a row's vocabulary
 
 
 class TritonOperations:
@@ -96,6 +105,28 @@ class TritonOperations:
         if splits > 1:
             join_splits[(jobs,)](*parts, out, SPLITS=splits)
         return out
+
+    def write(self, rules: TokenRules, logits: torch.Tensor, rows: SlotState) -> None:
+        """See `StepOperations.write`."""
+        write_likeliest[(len(logits),)](
+            logits,
+            rules.never,
+            *rows.rules.parts(),
+            rows.next_token,
+            rows.written,
+            rows.limit,
+            rows.has_ended,
+            rows.sum_logprob,
+            rows.tokens,
+            logits.stride(0),
+            rows.tokens.stride(0),
+            rules.stamps_from,
+            rules.end,
+            rules.vocabulary,
+            MAX_FIRST_STAMP,
+            BLOCK=TOKENS_AT_A_TIME,
+            num_warps=TOKEN_WARPS,
+        )
 
     def _parts(self, count: int, device: torch.device) -> tuple[torch.Tensor, ...]:
         """Mixes, highest scores and totals of the splits."""
