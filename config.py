@@ -17,6 +17,7 @@ MIB = 1024 * 1024
 MIN_ADMIN_KEY_CHARS = 16
 MAX_DAYS = 36_500  # a hundred years: further back Postgres' calendar might end
 OPENMP_SPINS = "5000"  # a few dozen microseconds
+MALLOC_ARENAS = "2"
 
 
 class Settings(BaseSettings):
@@ -167,6 +168,16 @@ def bound_openmp_spinning() -> None:
     when it is alone (GNU OpenMP; docs/decisions/008-threads.md).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)
+
+
+def model_host_environment() -> dict[str, str]:
+    """The environment to start a model host in: what is read before its first line runs.
+
+    It has many threads that come and go. By default glibc gives each an arena of the heap, and
+    what was freed in one is not used by another: measured with base after half an hour of speech,
+    1.6 GB of private memory by default and 1.2 GB with two arenas, as fast.
+    """
+    return {"MALLOC_ARENA_MAX": MALLOC_ARENAS, "GOMP_SPINCOUNT": OPENMP_SPINS, **os.environ}
 
 
 def problems(settings: Settings) -> list[str]:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from config import model_host_environment
+
 PROGRAM = Path(__file__).resolve().parent.parent / "worker.py"
 
 
@@ -15,6 +17,7 @@ def start_host(*options: str) -> "subprocess.Popen[bytes]":
     """
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), "model-host", *options],
+        env=model_host_environment(),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
