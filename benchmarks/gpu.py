@@ -17,7 +17,13 @@ from benchmarks.report import json_option
 
 HEADLINE = 64
 BATCHES = [HEADLINE, 128, 32, 16, 8, 1]
-PEER_BATCHES = [HEADLINE, 16, 1]
+PEER_BATCHES = {
+    "transformers, sdpa": [HEADLINE, 16, 1],
+    "ctranslate2": [HEADLINE, 16, 1],
+    # Slow: a minute for every batch of large-v3.
+    "openai-whisper, halved": [HEADLINE, 1],
+    "openai-whisper": [16],
+}
 SMALL_BATCHES = [2, 1]
 SMALL_TOKENS = 6
 JOBS = 16  # of 20 s
@@ -65,7 +71,6 @@ def measure(run: GpuRun, asked: dict[str, Any], *, is_small: bool) -> None:
     shapes = SMALL if is_small else TRUE
     works = {model: Work(dims, run.device, asked["tokens"]) for model, dims in shapes.items()}
     batches = SMALL_BATCHES if is_small else BATCHES
-    peer_batches = SMALL_BATCHES[:1] if is_small else PEER_BATCHES
     run.part("operations", lambda: checks.check_operations(run.device))
     for model, work in works.items():
         run.part(f"networks {model}", lambda work=work: checks.check_networks(work))  # type: ignore[misc]
@@ -73,7 +78,7 @@ def measure(run: GpuRun, asked: dict[str, Any], *, is_small: bool) -> None:
         run.part(f"ours {model}", lambda work=work: parts.rate_ours(run, work, batches[:1]))  # type: ignore[misc]
     for model, work in works.items():
         for name in PEERS:
-            _peer(run, model, work, name, peer_batches)
+            _peer(run, model, work, name, batches[:1] if is_small else PEER_BATCHES[name])
     _rest(run, works, asked, batches, is_small=is_small)
 
 
