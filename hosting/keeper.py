@@ -76,7 +76,7 @@ class _Place:
         now = time.monotonic()
         if holder is not None:
             if now - self._reached_at > self._deaf_after_s:
-                self.kill("it does not answer")
+                self._kill(holder)
             return
         is_starting = self._process is not None and self._process.poll() is None
         if is_starting or now < self._start_again_at:
@@ -87,28 +87,22 @@ class _Place:
         self._start_again_at = now + self._pause_s
         self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s)
 
-    def kill(self, why: str) -> None:
-        """End a host that does not end by itself; the kernel frees what it held."""
-        self.hang_up()
-        holder = self._folder.holder(self.number)
-        if holder is None:
-            return
-        logger.error("model_host_killed", extra={"place": self.number, "reason": why})
+    def _kill(self, holder: int) -> None:
+        logger.error("model_host_killed", extra={"place": self.number, "pid": holder})
         with suppress(ProcessLookupError):
-            os.kill(holder, signal.SIGKILL)
+            os.kill(holder, signal.SIGKILL)  # the kernel frees what it held
 
 
 class HostKeeper:
-    """Starts hosts that are missing and ends those that hang. Workers of one machine share them:
-    whoever comes first starts a host, and it stays as long as one of them is there.
+    """Starts hosts that are missing and kills those that do not answer.
+
+    Workers of one machine share them: whoever comes first starts a host, and it stays as long
+    as one of them is there.
     """
 
-    def __init__(
-        self, folder: HostFolder, *, kill_stuck_after_s: float, deaf_after_s: float = DEAF_AFTER_S
-    ) -> None:
+    def __init__(self, folder: HostFolder, *, deaf_after_s: float = DEAF_AFTER_S) -> None:
         self._folder = folder
         self._deaf_after_s = deaf_after_s
-        self._kill_stuck_after_s = kill_stuck_after_s
         self._places = [
             _Place(folder, 0, deaf_after_s)
         ]  # the first host says how many devices there are
@@ -145,8 +139,6 @@ class HostKeeper:
             place.bring_up()
             return
         self._know_devices(status)
-        if status["ignored_s"] > self._kill_stuck_after_s:
-            place.kill("it goes on with work that was to end")
 
     def _know_devices(self, status: dict[str, Any]) -> None:
         for number in range(len(self._places), status["devices"]):

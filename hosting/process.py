@@ -1,6 +1,7 @@
 """The life of a model host's process."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from types import FrameType
 from config import Settings
 from domain.errors import ScriptoriumError
 from engines.registry import get_loader, host_devices
-from hosting.folder import HostFolder, Place, open_folder
+from hosting.folder import Place, open_folder
 from hosting.server import ModelHost
 from model_pool import ModelPool, acquire_model
 
@@ -38,29 +39,30 @@ def run_host(settings: Settings, place: int) -> None:
         pool = make_pool(settings, devices[place])
         for task in (_warm_up, _sweep):
             threading.Thread(target=task, args=(pool, settings), daemon=True).start()
-        grace_s = settings.shutdown_grace_s
-        _serve(folder, place, pool, devices[place], len(devices), grace_s)
+        _serve(settings, place, pool, devices[place], len(devices))
 
 
 def run_lonely_host(settings: Settings, name: str) -> None:
     """Hold a model for one caller: see `hosting.isolation`."""
     device = host_devices(get_loader(settings.whisper_engine, settings))[0]
     pool = make_pool(settings, device)
-    _serve(open_folder(settings.run_path), name, pool, device, 1, settings.shutdown_grace_s)
+    _serve(settings, name, pool, device, 1)
 
 
-def _serve(
-    folder: HostFolder, place: Place, pool: ModelPool, device: str, devices: int, grace_s: float
-) -> None:
+def _serve(settings: Settings, place: Place, pool: ModelPool, device: str, devices: int) -> None:
     sys.setswitchinterval(SWITCH_S)
     host = ModelHost(
-        folder,
+        open_folder(settings.run_path),
         place,
         lend=partial(acquire_model, pool=pool),
         describe=lambda: {"device": device, "devices": devices, "pool": pool.get_stats()},
+        stuck_after_s=settings.kill_stuck_after_s,
     )
-    _end_on_sigterm(host, grace_s)
+    _end_on_sigterm(host, settings.shutdown_grace_s)
     host.run()
+    if host.is_stuck:
+        logger.error("model_host_stuck", extra={"place": place})
+        os._exit(1)  # a clean end would wait for the thread that hangs
 
 
 def make_pool(settings: Settings, device: str) -> ModelPool:

@@ -33,13 +33,17 @@ class ModelHost:
         lend: Lend,
         describe: Callable[[], dict[str, Any]],
         linger_s: float = LINGER_S,
+        stuck_after_s: float = math.inf,
     ) -> None:
-        """`lend` is `acquire_model` of this process's pool; `describe` tells about it."""
+        """`lend` is `acquire_model` of this process's pool; `describe` tells about it. Work that
+        goes on `stuck_after_s` after it was asked to stop ends the host.
+        """
         self._folder = folder
         self._place = place
         self._lend = lend
         self._describe = describe
         self._linger_s = linger_s
+        self._stuck_after_s = stuck_after_s
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
         self._callers = 0
@@ -52,8 +56,13 @@ class ModelHost:
         self._linger_s = 0.0
         self._ends_at = time.monotonic() + grace_s
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something goes on here that was to end long ago."""
+        return self._ignored_s() > self._stuck_after_s
+
     def run(self) -> None:
-        """Serve. The caller holds the place."""
+        """Serve. The caller holds the place, and ends the process if it `is_stuck` afterwards."""
         path = self._folder.socket(self._place)
         path.unlink(missing_ok=True)  # of a host that was killed
         with Listener(str(path), "AF_UNIX", backlog=BACKLOG) as listener:
@@ -61,21 +70,30 @@ class ModelHost:
                 target=self._accept, args=(listener,), name="host-accepts", daemon=True
             ).start()
             logger.info("model_host_listens", extra={"place": self._place})
-            while time.monotonic() < self._ends_at and self._alone_s() <= self._linger_s:
+            while self._goes_on():
                 time.sleep(LOOK_S)
             self._has_ended.set()
 
     def status(self) -> dict[str, Any]:
         """How it is, as plain JSON types."""
         with self._lock:
-            sessions = list(self._sessions)
+            sessions = len(self._sessions)
         return {
             **self._describe(),
             "pid": os.getpid(),
             "place": self._place,
-            "sessions": len(sessions),
-            "ignored_s": max((session.ignored_s for session in sessions), default=0.0),
+            "sessions": sessions,
+            "ignored_s": self._ignored_s(),
         }
+
+    def _goes_on(self) -> bool:
+        is_needed = self._alone_s() <= self._linger_s
+        return is_needed and time.monotonic() < self._ends_at and not self.is_stuck
+
+    def _ignored_s(self) -> float:
+        """How long anything has gone on since it was asked to stop."""
+        with self._lock:
+            return max((session.ignored_s for session in self._sessions), default=0.0)
 
     def _alone_s(self) -> float:
         with self._lock:

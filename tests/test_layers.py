@@ -28,7 +28,11 @@ FREE = {"scripts", "benchmarks", "chaos", "tests", "deploy"}
 PROJECT = {*LAYERS, *BESIDE, *FREE}
 
 FORBIDDEN = {  # downward, and refused all the same
-    *((top, low) for top in ("api", "console", "app") for low in ("model_pool", "hosting", "engines")),
+    *(
+        (top, low)
+        for top in ("api", "console", "app")
+        for low in ("model_pool", "hosting", "engines")
+    ),
     ("api", "tasks"),
     ("console", "api"),
 }

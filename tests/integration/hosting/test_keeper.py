@@ -3,17 +3,20 @@
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from domain.errors import ModelHostLost, Stopped
+from hosting.channel import call
 from hosting.client import borrow, describe_hosts
 from hosting.folder import open_folder
 from hosting.isolation import isolated_host
 from hosting.keeper import HostKeeper
+from hosting.samples import shared
+from hosting.starting import start_host
 from tests.integration.embedded.waiting import wait_until
 from tests.integration.hosting.conftest import FOUR_WINDOWS, OPTIONS
 
@@ -40,7 +43,7 @@ def folder(tmp_path, monkeypatch):
 @contextmanager
 def kept(folder, **bounds):
     """A keeper at work, whose host listens on entry; both are gone on leaving."""
-    keeper = HostKeeper(folder, **{"kill_stuck_after_s": 60.0, **bounds})
+    keeper = HostKeeper(folder, **bounds)
     keeper.start()
     try:
         # Of the keeper's own call, and not of one that the test makes meanwhile.
@@ -94,11 +97,11 @@ def test_a_host_that_is_killed_is_started_again_and_its_borrower_hears_of_it(fol
         assert pid_of(folder) != pid
 
 
-def test_a_host_that_goes_on_with_work_that_was_to_end_is_killed(folder, monkeypatch):
+def test_a_host_that_goes_on_with_work_that_was_to_end_ends_itself(folder, monkeypatch):
     monkeypatch.setattr("hosting.client.STOP_PATIENCE_S", 0.1)
-    monkeypatch.setattr("hosting.keeper.ASK_EVERY_S", 0.5)
+    monkeypatch.setenv("KILL_STUCK_AFTER_S", "1")
     stuck = replace(OPTIONS, initial_prompt="fake: hangs_hard")
-    with kept(folder, kill_stuck_after_s=1.0):
+    with kept(folder):
         pid = pid_of(folder)
         lost = []
 
@@ -162,6 +165,28 @@ def test_an_innocent_suspect_is_transcribed_and_its_host_goes(folder):
     assert text
     assert not left
     assert not list(folder.path.glob("alone-*"))
+
+
+def test_a_lonely_host_that_hangs_ends_itself_when_its_caller_was_killed(folder, monkeypatch):
+    monkeypatch.setenv("KILL_STUCK_AFTER_S", "1")
+    process = start_host("--alone", "alone-test")
+    channel = wait_until(lambda: reached(folder, "alone-test"), timeout_s=STARTS_S)
+    wish = {"do": "borrow", "model_size": "tiny", "timeout_s": 5, "allow_downgrade": True}
+    channel.say({**wish, "is_urgent": False})
+    channel.hear()
+    with shared(FOUR_WINDOWS) as descriptor:
+        options = replace(OPTIONS, initial_prompt="fake: hangs_hard").to_dict()
+        order = {"do": "transcribe", "options": options, "resume": []}
+        channel.say({**order, "samples": len(FOUR_WINDOWS)}, descriptor)
+
+    channel.close()
+
+    assert process.wait(STARTS_S) == 1
+
+
+def reached(folder, place):
+    with suppress(ModelHostLost):
+        return call(folder, place)
 
 
 def test_a_suspect_that_waits_for_its_turn_can_be_stopped(folder, monkeypatch):
