@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     # Worker
     workers: Annotated[int, Field(ge=1)] = 1
     high_only_slots: Annotated[int, Field(ge=0)] = 0
-    celery_worker_concurrency: Annotated[int, Field(alias="CELERY_CONCURRENCY", ge=1)] = 2
+    celery_worker_concurrency: Annotated[int, Field(alias="CELERY_CONCURRENCY", ge=1)] = 4
     worker_max_tasks_per_child: Annotated[int, Field(ge=1)] = 500
     worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     shutdown_grace_s: Annotated[int, Field(ge=1)] = 60
