@@ -12,7 +12,9 @@ STEP = "fake: rtfx=55"  # and for 0.2 s
 @pytest.fixture(scope="module")
 def busy(make_server):
     """A server whose engine takes as long as it is told, and whose jobs try twice."""
-    return make_server(WHISPER_ENGINE="fake", MAX_ATTEMPTS="2", RETRY_BASE_S="2")
+    return make_server(
+        WHISPER_ENGINE="fake", CELERY_CONCURRENCY=str(SLOTS), MAX_ATTEMPTS="2", RETRY_BASE_S="2"
+    )
 
 
 @pytest.fixture
