@@ -10,6 +10,7 @@ from whisper.normalizers import EnglishTextNormalizer
 
 from embedded.process import ROOT
 from scripts.samples import SAMPLES
+from tests.acceptance.conftest import await_value
 
 normalise = EnglishTextNormalizer()
 
@@ -145,11 +146,16 @@ def test_the_pool_serves_the_second_job_from_memory(server, short_speech):
 
 
 def test_admin_health_shows_the_workers_and_the_queues(server):
-    health = server.client.get("/admin/health", headers=server.admin).json()
+    def look():
+        return server.client.get("/admin/health", headers=server.admin).json()
 
-    [worker] = health["workers"]
-    assert worker["slots"] == 2
-    assert health["status"] == "healthy"
+    def is_up(health):
+        return health["status"] == "healthy" and health["workers"][0]["slots"] == 4
+
+    health = await_value(lambda: is_up(seen := look()) and seen, 60, "children and model host")
+
+    assert len(health["workers"]) == 1
+    assert "tiny" in health["model_hosts"][0]["pool"]["models_by_size"]
     assert set(health["queues"]["broker"]) == {
         "transcription.high",
         "transcription.normal",
