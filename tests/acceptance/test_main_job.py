@@ -155,7 +155,7 @@ def test_admin_health_shows_the_workers_and_the_queues(server):
     health = await_value(lambda: is_up(seen := look()) and seen, 60, "children and model host")
 
     assert len(health["workers"]) == 1
-    assert "tiny" in health["model_hosts"][0]["pool"]["models_by_size"]
+    assert health["model_hosts"][0]["place"] == 0
     assert set(health["queues"]["broker"]) == {
         "transcription.high",
         "transcription.normal",
