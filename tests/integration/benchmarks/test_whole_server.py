@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from benchmarks.__main__ import cli
 from benchmarks.processes import measure_memory
 from benchmarks.server import running_server, scratch_folder
+from embedded.process import is_alive
 from tests.real_models import real_weights
 
 AGAIN_TIMEOUT_S = 120.0
@@ -51,7 +52,7 @@ def test_the_model_host_is_measured_before_and_after_the_death_of_its_worker():
         assert [name for name in groups if name.startswith("worker child")] == ["worker child 1"]
     assert before["model host"].memory.rss_mib > before["worker child 1"].memory.rss_mib
     assert hosts_after == hosts
-    assert not psutil.pid_exists(hosts[0])
+    assert not is_alive(hosts[0])
 
 
 def test_jobs_are_submitted_together_and_one_at_a_time(tmp_path):

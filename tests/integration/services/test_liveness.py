@@ -42,7 +42,7 @@ def report(services):
                     pid=pid,
                     queues=queues,
                     idle_since=None if idle_s is None else ago(idle_s),
-                    pool={},
+                    pool={"hosts": [{"place": 0, "pool": {"hits": 0, "misses": 0}}]},
                     seen_at=ago(seen_s),
                 )
             )

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from benchmarks.processes import (
@@ -150,12 +151,13 @@ def test_a_model_host_that_outlived_its_worker_is_measured_all_the_same():
 
 
 def test_a_model_host_below_the_launcher_counts_once():
-    own = os.getpid()
-    with sleeper(*HOST_WORDS) as host:
-        groups = measure_memory(own, [host.pid])
-        alone_s, both_s = cpu_seconds(own), cpu_seconds(own, [host.pid])
+    with launcher() as pid:
+        tree = psutil.Process(pid).children(recursive=True)
+        [host] = [process for process in tree if HOST_WORDS[0] in process.cmdline()]
+        groups = measure_memory(pid, [host.pid])
+        alone_s, both_s = cpu_seconds(pid), cpu_seconds(pid, [host.pid])
 
-    assert sum(group.count for group in groups.values()) == 2
+    assert groups["model host"].count == 1
     assert both_s == pytest.approx(alone_s, abs=0.1)
 
 
@@ -171,4 +173,5 @@ def test_a_model_host_that_is_gone_counts_for_nothing():
     with sleeper(*HOST_WORDS) as host:
         gone = host.pid
 
-    assert "model host" not in measure_memory(os.getpid(), [gone])
+    with sleeper() as launched:
+        assert "model host" not in measure_memory(launched.pid, [gone])
