@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from domain.errors import ConfigurationError
 KEY_BYTES = 32
 MAX_SOCKET_PATH = 100  # characters; the kernel's own bound is 107, or 103 on a Mac
 SOCKET_SUFFIX = ".sock"
+LOOK_S = 0.05
 
 Place = int | str
 
@@ -44,7 +46,7 @@ class HostFolder:
         lock when the holder dies.
         """
         with self._lock_file(place).open("a+") as stream:
-            is_ours = _lock(stream)
+            is_ours = _lock(stream) or _lock_again(stream)
             if is_ours:
                 stream.truncate(0)
                 stream.write(str(os.getpid()))
@@ -73,6 +75,12 @@ def _lock(stream: IO[str]) -> bool:
     return True
 
 
+def _lock_again(stream: IO[str]) -> bool:
+    """Whether it was only looked at: `holder` has the lock for a moment, too."""
+    time.sleep(LOOK_S)
+    return _lock(stream)
+
+
 def open_folder(run_path: Path) -> HostFolder:
     """The folder for the hosts of this machine, made on first use.
 
@@ -84,7 +92,7 @@ def open_folder(run_path: Path) -> HostFolder:
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"scriptorium-{os.getuid()}-{digest}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.stat()
+    found = path.lstat()  # a link that somebody put there would lead elsewhere
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigurationError(f"{path} must belong to this user and be closed to all others")
     return HostFolder(path, _read_key(path / "key"))

@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from domain.errors import EngineError, ScriptoriumError
@@ -63,6 +62,3 @@ def _errors_below(kind: type[ScriptoriumError]) -> Iterator[tuple[str, type[Scri
     yield kind.__name__, kind
     for below in kind.__subclasses__():
         yield from _errors_below(below)
-
-
-__all__ = ["asdict", "error_of", "plain_error", "transcript_of", "window_of"]

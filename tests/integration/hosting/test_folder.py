@@ -1,4 +1,5 @@
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -38,9 +39,20 @@ def test_the_path_of_a_socket_is_never_too_long(tmp_path):
     deep = tmp_path / ("d" * 120)
 
     folder = open_folder(deep)
+    again = open_folder(deep)
 
+    shutil.rmtree(folder.path)  # it had to be outside the test's own folder
     assert len(str(folder.socket(99))) <= MAX_SOCKET_PATH
-    assert folder.path == open_folder(deep).path
+    assert folder.path == again.path
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path):
+    path = open_folder(tmp_path).path
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigurationError, match="must belong"):
+        open_folder(tmp_path)
 
 
 def test_one_process_holds_a_place(tmp_path):
