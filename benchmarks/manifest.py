@@ -6,8 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from benchmarks.errors import BenchmarkFailed
 from scripts.samples import SAMPLES, sample_path
+
+manifest_option = click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of recordings with their texts; the project's samples without it.",
+)
+root_option = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What the manifest's paths are relative to; two folders above it without.",
+)
+kind_option = click.option(
+    "--kind", "kinds", multiple=True, help="Of the manifest; may be repeated."
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(1), help="At most so many files of each kind."
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ import click
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import describe_machine
-from benchmarks.manifest import Recording, read_manifest, sample_recordings, select
+from benchmarks.manifest import (
+    Recording,
+    kind_option,
+    limit_option,
+    manifest_option,
+    read_manifest,
+    root_option,
+    sample_recordings,
+    select,
+)
 from benchmarks.recordings import server_ffmpeg
 from benchmarks.report import json_option, model_option, note
 from benchmarks.server import scratch_folder
@@ -49,12 +58,10 @@ from scripts.packaged_weights import build_from_packages
               help="The long recording; its words are not known.")  # fmt: skip
 @click.option("--seconds", default=600.0,
               help="To cut --file to; or of the project's samples over and over.")  # fmt: skip
-@click.option("--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="CSV of recordings and texts; the project's samples without it.")  # fmt: skip
-@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="What the manifest's paths are relative to.")  # fmt: skip
-@click.option("--kind", "kinds", multiple=True, help="Of the manifest; may be repeated.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many files of each kind.")
+@manifest_option
+@root_option
+@kind_option
+@limit_option
 @click.option("--short-files", default=40, type=click.IntRange(1), help="Handed over at once.")
 @click.option("--threads", type=click.IntRange(1), help="Of each side; all cores without.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")

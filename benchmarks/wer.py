@@ -11,7 +11,15 @@ import click
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.manifest import Recording, read_manifest, sample_recordings, select
+from benchmarks.manifest import (
+    Recording,
+    limit_option,
+    manifest_option,
+    read_manifest,
+    root_option,
+    sample_recordings,
+    select,
+)
 from benchmarks.report import json_option, model_option, note, show_table, write_json
 from benchmarks.server import running_server, scratch_folder
 from benchmarks.submit import connect, transcribe_file
@@ -87,17 +95,9 @@ def row_from_json(data: dict[str, Any]) -> Row:
 
 
 @click.command()
-@click.option(
-    "--manifest",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV of recordings with their texts; the project's samples without it.",
-)
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="What the manifest's paths are relative to; two folders above it without.",
-)
-@click.option("--limit", type=click.IntRange(1), help="At most so many files of each kind.")
+@manifest_option
+@root_option
+@limit_option
 @click.option("--max-seconds", type=float, help="Leave longer recordings out.")
 @click.option("--threads", type=click.IntRange(1), help="Per side; half of the cores without.")
 @click.option(

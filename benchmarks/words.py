@@ -12,7 +12,16 @@ import click
 from audio.decode import decode
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.manifest import Recording, read_manifest, sample_recordings, select
+from benchmarks.manifest import (
+    Recording,
+    kind_option,
+    limit_option,
+    manifest_option,
+    read_manifest,
+    root_option,
+    sample_recordings,
+    select,
+)
 from benchmarks.recordings import server_ffmpeg
 from benchmarks.report import json_option, model_option, note, show_table, write_json
 from benchmarks.speed import have_weights
@@ -66,18 +75,10 @@ class Run:
 
 
 @click.command()
-@click.option(
-    "--manifest",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV of recordings with their texts; the project's samples without it.",
-)
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="What the manifest's paths are relative to; two folders above it without.",
-)
-@click.option("--kind", "kinds", multiple=True, help="Of the manifest; may be repeated.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many files of each kind.")
+@manifest_option
+@root_option
+@kind_option
+@limit_option
 @click.option("--max-seconds", type=float, help="Leave longer recordings out.")
 @click.option("--threads", type=click.IntRange(1), help="Of both sides; all cores without.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
