@@ -93,10 +93,13 @@ def run_model_host(place: int, alone: str | None) -> None:
 
     settings = get_settings()
     require_engine(settings)
-    if alone:
-        run_lonely_host(settings, alone)
-    else:
-        run_host(settings, place)
+    try:
+        if alone:
+            run_lonely_host(settings, alone)
+        else:
+            run_host(settings, place)
+    except ConfigurationError as error:  # of the device, which nobody could ask before
+        raise click.ClickException(f"the model host cannot start: {error}") from error
 
 
 @main.command("reconciler")
