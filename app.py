@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from api.auth import authenticate
 from api.body import drain_refused_body
 from api.current import EVENTS, EXTENSION
 from api.errors import handle_own_error, handle_unexpected_error
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.extensions[EXTENSION] = services
     app.extensions[EVENTS] = EventHub(services)
     install_request_log(app)
+    app.before_request(authenticate)
     install_api(app)
     app.after_request(drain_refused_body)
     app.register_error_handler(ScriptoriumError, handle_own_error)

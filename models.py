@@ -16,10 +16,11 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from domain.ids import new_id
@@ -34,6 +35,18 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         list[dict[str, Any]]: JSONB,
     }
+
+
+THIS_TRANSACTION = text("(pg_current_xact_id()::text)::bigint")
+IS_READY = text("status = 'pending' AND next_attempt_at IS NULL")
+IS_DELAYED = text("status = 'pending' AND next_attempt_at IS NOT NULL")
+HAS_RECORDING = text("completed_at IS NOT NULL AND file_removed_at IS NULL")
+IS_OPEN = text("status IN ('pending', 'processing')")
+
+
+def newest(name: str, *first: str) -> Index:
+    """An index for lists that begin with the newest."""
+    return Index(name, *first, text("created_at DESC"), text("id DESC"))
 
 
 class TranscriptionJob(Base):
@@ -55,6 +68,16 @@ class TranscriptionJob(Base):
     model_size: Mapped[str]
     language: Mapped[str | None]
     options: Mapped[dict[str, Any]]  # TranscriptionOptions, whole
+    # Whose it is and by which door it came
+    tenant: Mapped[str] = mapped_column(server_default="default")
+    key_id: Mapped[UUID | None]  # the key that submitted it; keys may be removed
+    door: Mapped[str] = mapped_column(server_default="native")  # native, openai, ...
+    door_fields: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    name: Mapped[str | None]  # what people call it
+    labels: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    batch_id: Mapped[UUID | None]
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
     original_filename: Mapped[str | None]
     content_type: Mapped[str | None]
     file_path: Mapped[str]  # storage key, never a client's name
@@ -104,34 +127,18 @@ class TranscriptionJob(Base):
         ),
         CheckConstraint("attempt <= max_attempts", name="attempts_bounded"),
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress_is_a_share"),
-        Index(
-            "ix_jobs_next",
-            "rank",
-            "turn",
-            "created_at",
-            "id",
-            postgresql_where=text("status = 'pending' AND next_attempt_at IS NULL"),
-        ),
-        Index(
-            "ix_jobs_due",
-            "next_attempt_at",
-            postgresql_where=text("status = 'pending' AND next_attempt_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_jobs_unheard",
-            text("published_at NULLS FIRST"),
-            postgresql_where=text("status = 'pending' AND next_attempt_at IS NULL"),
-        ),
+        Index("ix_jobs_next", "rank", "turn", "created_at", "id", postgresql_where=IS_READY),
+        Index("ix_jobs_due", "next_attempt_at", postgresql_where=IS_DELAYED),
+        Index("ix_jobs_unheard", text("published_at NULLS FIRST"), postgresql_where=IS_READY),
         Index("ix_jobs_leased", "lease_expires_at", postgresql_where=text("status = 'processing'")),
-        Index("ix_jobs_newest", text("created_at DESC"), text("id DESC")),
-        Index("ix_jobs_newest_by_status", "status", text("created_at DESC"), text("id DESC")),
-        Index(
-            "ix_jobs_recordings",
-            "status",
-            "completed_at",
-            postgresql_where=text("completed_at IS NOT NULL AND file_removed_at IS NULL"),
-        ),
+        newest("ix_jobs_newest"),
+        newest("ix_jobs_newest_by_status", "status"),
+        Index("ix_jobs_recordings", "status", "completed_at", postgresql_where=HAS_RECORDING),
         Index("ix_jobs_file", "file_path"),
+        newest("ix_jobs_tenant", "tenant"),
+        Index("ix_jobs_content", "tenant", "sha256"),
+        Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("ix_jobs_open", "tenant", "status", postgresql_where=IS_OPEN),
     )
 
 
@@ -226,7 +233,7 @@ class ErrorLog(Base):
     job: Mapped[TranscriptionJob] = relationship(back_populates="errors")
 
     __table_args__ = (
-        Index("ix_errors_newest", text("created_at DESC"), text("id DESC")),
+        newest("ix_errors_newest"),
         Index("ix_errors_open", "error_type", postgresql_where=text("NOT resolved")),
         Index("ix_errors_job", "job_id"),
     )
@@ -241,9 +248,7 @@ class JobEvent(Base):
     job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
     # The transaction that wrote it. Ids of concurrent transactions may become visible out of
     # order; whoever reads all events reads up to the oldest transaction that still runs.
-    tx: Mapped[int] = mapped_column(
-        BigInteger, server_default=text("(pg_current_xact_id()::text)::bigint")
-    )
+    tx: Mapped[int] = mapped_column(BigInteger, server_default=THIS_TRANSACTION)
     event: Mapped[str]
     status: Mapped[str]  # after the transition
     attempt: Mapped[int] = mapped_column(Integer)
@@ -295,3 +300,198 @@ class StorageAudit(Base):
     name: Mapped[str] = mapped_column(primary_key=True)  # files, rows
     ran_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]  # when it had last gone through everything
+
+
+class Tenant(Base):
+    """Somebody whose jobs nobody else may see, and what he may use of the installation."""
+
+    __tablename__ = "tenants"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    limits: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKey(Base):
+    """A key, as its hash: the key itself was shown once and is nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    name: Mapped[str]
+    prefix: Mapped[str]  # its first letters, to tell keys apart
+    key_hash: Mapped[str] = mapped_column(unique=True)  # SHA-256 of the whole key, in hex
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_keys_tenant", "tenant", "created_at"),)
+
+
+class SingleUseToken(Base):
+    """Entry for one request, for browsers, which must not hold a key."""
+
+    __tablename__ = "single_use_tokens"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    key_id: Mapped[UUID | None]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_tokens_expiry", "expires_at"),)
+
+
+class IdempotencyKey(Base):
+    """A submission that was made, so that its repetition finds the same job."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]  # of all that was asked, the recording included
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_idempotency_job", "job_id"),
+        Index("ix_idempotency_age", "created_at"),
+    )
+
+
+class UsageEntry(Base):
+    """What one job used, when it was submitted or ended. It outlives the job."""
+
+    __tablename__ = "usage_entries"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant: Mapped[str]
+    job_id: Mapped[UUID]
+    kind: Mapped[str]  # submitted, completed
+    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    audio_s: Mapped[float] = mapped_column(Float, server_default=text("0"))
+    compute_s: Mapped[float] = mapped_column(Float, server_default=text("0"))
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_usage_tenant", "tenant", "at"),)
+
+
+class AuditEntry(Base):
+    """Who did what to which job or key. Hashes chain the entries in the order of their ids."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tx: Mapped[int] = mapped_column(BigInteger, server_default=THIS_TRANSACTION)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    tenant: Mapped[str]
+    actor: Mapped[str]  # key:ID, admin, command line, anonymous
+    action: Mapped[str]
+    target: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    position: Mapped[int | None] = mapped_column(BigInteger, unique=True)  # NULL until sealed
+    chain_hash: Mapped[str | None]  # SHA-256 of the hash before and of this entry
+
+    __table_args__ = (
+        Index("ix_audit_tenant", "tenant", "id"),
+        Index("ix_audit_unsealed", "id", postgresql_where=text("position IS NULL")),
+    )
+
+
+class WebhookEndpoint(Base):
+    """An address that a tenant wants to be told at."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    url: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    secret: Mapped[str]  # signing needs it in the clear
+    old_secret: Mapped[str | None]  # signs as well until old_secret_until
+    old_secret_until: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_endpoints_tenant", "tenant"),)
+
+
+class WebhookDelivery(Base):
+    """One message to one address, with the bytes that are signed and sent."""
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant: Mapped[str]
+    # NULL: an address that the job itself brought along (transcription_jobs.webhook)
+    endpoint_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    )
+    job_id: Mapped[UUID]
+    event: Mapped[str]
+    source: Mapped[str]  # what it tells of, once per address: job_events' id or a progress mark
+    body: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="waiting")  # waiting, delivered, failed
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    log: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("status = 'waiting'")),
+        newest("ix_deliveries_endpoint", "endpoint_id"),
+        newest("ix_deliveries_tenant", "tenant"),
+        UniqueConstraint("job_id", "source", "endpoint_id", postgresql_nulls_not_distinct=True),
+    )
+
+
+class WebhookCursor(Base):
+    """How far the history of the jobs was read for webhooks. One row."""
+
+    __tablename__ = "webhook_cursors"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    tx: Mapped[int] = mapped_column(BigInteger)
+    event_id: Mapped[int] = mapped_column(BigInteger)
+
+
+class UploadSession(Base):
+    """A recording that arrives in pieces, over as many connections as it takes (tus)."""
+
+    __tablename__ = "upload_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant: Mapped[str]
+    key_id: Mapped[UUID | None]
+    length_bytes: Mapped[int] = mapped_column(BigInteger)
+    offset_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    file_path: Mapped[str]  # of the unfinished file in the store
+    upload_metadata: Mapped[dict[str, Any]]  # as the client said
+    job_id: Mapped[UUID | None]  # once it is whole
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_uploads_expiry", "expires_at"),)
+
+
+class Batch(Base):
+    """Jobs that were submitted in one call."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant: Mapped[str]
+    name: Mapped[str | None]
+    # One entry per item that did not become a job: {number, name, code, message}
+    refused: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (newest("ix_batches_tenant", "tenant"),)

@@ -1,10 +1,12 @@
 """How many requests are worked on at once."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+PLACES = "scriptorium.places"
 
 
 def limit_concurrency(app: WsgiApp, maximum: int) -> WsgiApp:
@@ -17,7 +19,22 @@ def limit_concurrency(app: WsgiApp, maximum: int) -> WsgiApp:
     places = threading.BoundedSemaphore(maximum)
 
     def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ[PLACES] = places
         with places:
             return app(environ, start_response)
 
     return call
+
+
+@contextmanager
+def outside(environ: Mapping[str, Any]) -> Iterator[None]:
+    """Leave the place of this request to others while it only waits; stand in line again after."""
+    places: threading.Semaphore | None = environ.get(PLACES)
+    if places is None:  # the server has no such limit
+        yield
+        return
+    places.release()
+    try:
+        yield
+    finally:
+        places.acquire()

@@ -2,8 +2,9 @@
 
 from typing import cast
 
-from flask import current_app
+from flask import current_app, g
 
+from domain.access import Principal
 from services.context import Services
 from services.event_hub import EventHub
 
@@ -19,3 +20,13 @@ def current_services() -> Services:
 def current_hub() -> EventHub:
     """The one hub of event streams of this process."""
     return cast("EventHub", current_app.extensions[EVENTS])
+
+
+def current_principal() -> Principal:
+    """Who asks. There is one in every request but those of `/health` and the documents."""
+    return cast("Principal", g.principal)
+
+
+def current_tenant() -> str:
+    """Whose jobs this request may see."""
+    return current_principal().tenant

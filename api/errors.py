@@ -25,6 +25,7 @@ STATUS_OF_CODE = {
     "error_log_not_found": 404,
     "job_state_conflict": 409,
     "result_not_ready": 409,
+    "job_cancelled": 409,
     "audio_gone": 410,
     "upload_too_large": 413,
     "validation_error": 422,
@@ -52,6 +53,7 @@ STATUS_OF_CODE = {
     "out_of_memory": 500,
     "decode_stalled": 503,
     "time_limit_exceeded": 503,
+    "job_timed_out": 504,
 }
 
 # What Flask and Werkzeug raise on their own.

@@ -10,7 +10,7 @@ from flask.views import MethodView
 
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
-from api.current import current_hub, current_services
+from api.current import current_hub, current_services, current_tenant
 from api.schemas.base import NoQuerySchema
 from api.schemas.events import HistoryEntrySchema, StreamQuerySchema
 from api.sse import HEADERS, MEDIA_TYPE, current_connection, last_event_id, stream_response
@@ -53,9 +53,10 @@ class JobEvents(MethodView):
         services, hub, key = current_services(), current_hub(), parse_job_id(job_id)
         cursor = JobCursor.parse(last_event_id(query.get("last_event_id")))
         result_url = url_for("results.Result", job_id=key)
+        tenant = current_tenant()
 
         def begin(listener: Listener) -> Response:
-            stream, events = open_job_stream(services, hub.positions, key, cursor)
+            stream, events = open_job_stream(services, hub.positions, key, cursor, tenant=tenant)
             if stream.is_over and not events:
                 # A browser that gets this does not come back.
                 hub.release(listener)
@@ -74,7 +75,7 @@ class History(MethodView):
     @blp.fails("job_not_found", "option_invalid", "database_unavailable")
     def get(self, _query: dict[str, Any], job_id: str) -> list[HistoryEntry]:
         """List everything that happened to a job, oldest first, with actor and attempt."""
-        return job_history(current_services(), parse_job_id(job_id))
+        return job_history(current_services(), parse_job_id(job_id), tenant=current_tenant())
 
 
 @blp.route("/jobs/events", parameters=[LAST_ID_PARAMETER, CLIENT_PARAMETER])
@@ -87,10 +88,11 @@ class ClientEvents(MethodView):
     def get(self, query: dict[str, Any]) -> Response:
         """Follow the transitions of all jobs of the client, from now on or after an id."""
         services, hub, client = current_services(), current_hub(), current_client()
+        tenant = current_tenant()
         last_id = last_event_id(query.get("last_event_id"))
 
         def begin(listener: Listener) -> Response:
-            stream = open_client_stream(services, client, last_id)
+            stream = open_client_stream(services, client, last_id, tenant=tenant)
             return _answer(hub, listener, _client_events(services, hub, listener, stream))
 
         return _with_listener(hub, begin)

@@ -5,7 +5,7 @@ from typing import Any
 from flask.views import MethodView
 
 from api.blueprint import Blueprint
-from api.current import current_services
+from api.current import current_services, current_tenant
 from api.schemas.jobs import JobListQuerySchema, JobListSchema, JobSchema, PatchSchema
 from api.transcriptions import parse_job_id
 from domain.lifecycle import Priority
@@ -26,7 +26,8 @@ class Jobs(MethodView):
     def get(self, query: dict[str, Any]) -> JobPage:
         """List jobs, newest first, in pages that stay stable while jobs arrive."""
         cursor, limit = query.pop("cursor", None), query.pop("limit")
-        return list_jobs(current_services(), JobFilter(**query), cursor=cursor, limit=limit)
+        filters = JobFilter(**query, tenant=current_tenant())
+        return list_jobs(current_services(), filters, cursor=cursor, limit=limit)
 
 
 @blp.route("/jobs/<string:job_id>")
@@ -47,4 +48,6 @@ class Job(MethodView):
     def patch(self, body: dict[str, Any], job_id: str) -> JobView:
         """Change the priority of a job that waits; the next free worker goes by it."""
         priority = Priority[body["priority"].upper()]
-        return set_priority(current_services(), parse_job_id(job_id), priority)
+        return set_priority(
+            current_services(), parse_job_id(job_id), priority, tenant=current_tenant()
+        )

@@ -47,7 +47,11 @@ class Form:
 
 
 def receive_form(
-    request: Request, *, known: Collection[str], open_upload: Callable[[], Upload]
+    request: Request,
+    *,
+    known: Collection[str],
+    open_upload: Callable[[], Upload],
+    is_file_required: bool = True,
 ) -> Form:
     """Read the whole body.
 
@@ -60,7 +64,7 @@ def receive_form(
     for chunk in chain(body, [None]):
         for event in _events(decoder, chunk):
             collector.take(event)
-    if collector.form.file is None:
+    if collector.form.file is None and is_file_required:
         raise FileMissing(f"the form has no part named {FILE!r}", option=FILE)
     return collector.form
 

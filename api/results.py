@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotAcceptable
 from werkzeug.wsgi import wrap_file
 
 from api.blueprint import Blueprint
-from api.current import current_services
+from api.current import current_services, current_tenant
 from api.filenames import attachment, safe_audio_type
 from api.schemas.base import NoQuerySchema
 from api.schemas.jobs import ResultQuerySchema
@@ -61,7 +61,9 @@ class Result(MethodView):
                 option=min(query),
                 allowed=list(WITH_LINES),
             )
-        job, transcript = get_transcript(current_services(), parse_job_id(job_id))
+        job, transcript = get_transcript(
+            current_services(), parse_job_id(job_id), tenant=current_tenant()
+        )
         chosen = FORMATS[name]
         response = Response(render(transcript, name, **query), mimetype=chosen.media_type)
         response.headers["Content-Disposition"] = attachment(
@@ -99,7 +101,8 @@ class Audio(MethodView):
     )
     def get(self, _query: dict[str, Any], job_id: str) -> Response:
         """Fetch the recording; byte ranges are served."""
-        return stream_recording(open_audio(current_services(), parse_job_id(job_id)), job_id)
+        audio = open_audio(current_services(), parse_job_id(job_id), tenant=current_tenant())
+        return stream_recording(audio, job_id)
 
 
 def accepted_format() -> str:

@@ -8,7 +8,7 @@ from flask.views import MethodView
 
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
-from api.current import current_services
+from api.current import current_principal, current_services, current_tenant
 from api.filenames import clean_filename
 from api.multipart import FormFile
 from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
@@ -22,6 +22,7 @@ from api.schemas.options import (
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload, receive_raw, require_bytes
 from domain.errors import JobNotFound, OptionInvalid
 from domain.lifecycle import JobStatus, Priority
+from domain.submission import Submission
 from services.jobs import cancel_job, get_job, purge_job, submit_job
 from services.log_context import current_request_id
 from services.views import JobView
@@ -128,7 +129,9 @@ class Transcription(MethodView):
                 maximum=services.settings.max_wait_s,
             )
         return (
-            wait_for_change(services, key, timeout_s=wait_s) if wait_s else get_job(services, key)
+            wait_for_change(services, key, timeout_s=wait_s, tenant=current_tenant())
+            if wait_s
+            else get_job(services, key, tenant=current_tenant())
         )
 
     @blp.arguments(DeleteQuerySchema, location="query")
@@ -148,9 +151,9 @@ class Transcription(MethodView):
         """Cancel a job that waits or runs; with `purge`, remove one that is finished."""
         services, key = current_services(), parse_job_id(job_id)
         if query["purge"]:
-            purge_job(services, key)
+            purge_job(services, key, tenant=current_tenant())
             return Response(status=204)
-        job = cancel_job(services, key)
+        job = cancel_job(services, key, tenant=current_tenant())
         return job, 200 if job.status == JobStatus.CANCELLED else 202
 
 
@@ -161,16 +164,17 @@ def submit(
     services = current_services()
     options = options_from(given, default_model=services.settings.model_size)
     require_bytes(upload)
-    job_id = submit_job(
-        services,
-        upload.commit(),
-        options,
+    principal = current_principal()
+    submission = Submission(
+        tenant=principal.tenant,
+        key_id=principal.key_id,
+        client=current_client(),
         priority=Priority[given.get("priority", "normal").upper()],
         filename=filename,
         content_type=content_type,
         request_id=current_request_id(),
-        client=current_client(),
     )
+    job_id = submit_job(services, upload.commit(), options, submission)
     where = url_for("transcriptions.Transcription", job_id=job_id)
     receipt = {"job_id": job_id, "status": JobStatus.PENDING, "message": f"queued; see {where}"}
     return receipt, 202, {"Location": where}

@@ -51,6 +51,7 @@ def scriptorium(stored_json: str) -> Submit:
     """As the API does after it has the whole upload: the row, its history, the doorbell."""
     from config import get_settings
     from domain.options import TranscriptionOptions
+    from domain.submission import Submission
     from services.context import build_services
     from services.jobs import submit_job
     from storage.base import StoredFile
@@ -65,10 +66,12 @@ def scriptorium(stored_json: str) -> Submit:
             services,
             stored,
             options,
-            filename="second.wav",
-            content_type="audio/x-wav",
-            request_id=uuid4().hex,
-            client=f"client-{number % CLIENTS}",
+            Submission(
+                filename="second.wav",
+                content_type="audio/x-wav",
+                request_id=uuid4().hex,
+                client=f"client-{number % CLIENTS}",
+            ),
         )
 
     return submit

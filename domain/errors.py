@@ -13,6 +13,9 @@ ScriptoriumError                internal_error
 +- ErrorLogNotFound             error_log_not_found
 +- JobStateConflict             job_state_conflict
 +- ResultNotReady               result_not_ready
++- JobFailed                    (the code of the failure)
++- JobCancelled                 job_cancelled
++- JobTimedOut                  job_timed_out
 +- AudioGone                    audio_gone
 +- TooManyStreams               too_many_streams
 +- StorageError                 storage_error         transient
@@ -127,6 +130,26 @@ class ResultNotReady(ScriptoriumError):
     """The job has no result: it is not finished, or ended without one."""
 
     code = "result_not_ready"
+
+
+class JobFailed(ScriptoriumError):
+    """The job that a request waited for failed; its code is that of the failure."""
+
+    def __init__(self, message: str, *, failure: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.code = failure
+
+
+class JobCancelled(ScriptoriumError):
+    """The job that a request waited for was cancelled."""
+
+    code = "job_cancelled"
+
+
+class JobTimedOut(ScriptoriumError):
+    """The job that a request waited for takes longer than a request may; it goes on."""
+
+    code = "job_timed_out"
 
 
 class AudioGone(ScriptoriumError):

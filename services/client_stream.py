@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Row, Text, cast, func, select, tuple_
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from domain.access import DEFAULT_TENANT
 from models import JobEvent, TranscriptionJob
 from services.context import Services
 from services.event_feed import snapshot
@@ -59,8 +60,9 @@ class ClientStream:
 
     is_over = False
 
-    def __init__(self, client: str, position: Position) -> None:
+    def __init__(self, client: str, position: Position, *, tenant: str = DEFAULT_TENANT) -> None:
         self.client = client
+        self.tenant = tenant
         self.position = position
 
     @property
@@ -73,22 +75,25 @@ class ClientStream:
         events = [
             StreamEvent("transition", _facts(line), str(Position(line.tx, line.id)))
             for line in page.lines
-            if line.client == self.client and Position(line.tx, line.id) > self.position
+            if (line.tenant, line.client) == (self.tenant, self.client)
+            and Position(line.tx, line.id) > self.position
         ]
         self.position = max(self.position, page.end)
         return events
 
 
-def open_client_stream(services: Services, client: str, last_id: str) -> ClientStream:
+def open_client_stream(
+    services: Services, client: str, last_id: str, *, tenant: str = DEFAULT_TENANT
+) -> ClientStream:
     """A stream from that id on; from now on when it is empty. Raises OptionInvalid."""
     with snapshot(services) as session:
         horizon = Position(session.scalar(select(_horizon())) or 0, 0)
     if not last_id:
-        return ClientStream(client, horizon)
+        return ClientStream(client, horizon, tenant=tenant)
     position = Position.parse(last_id)
     if position > horizon:
         raise id_invalid(last_id)
-    return ClientStream(client, position)
+    return ClientStream(client, position, tenant=tenant)
 
 
 def catch_up(services: Services, stream: ClientStream) -> tuple[list[StreamEvent], bool]:
@@ -114,6 +119,7 @@ def read_page(session: Session, clients: Collection[str], after: Position) -> Pa
             JobEvent.at,
             JobEvent.detail,
             TranscriptionJob.client,
+            TranscriptionJob.tenant,
         )
         .join(TranscriptionJob, TranscriptionJob.id == JobEvent.job_id)
         .where(

@@ -25,6 +25,7 @@ from domain.errors import (
 )
 from domain.lifecycle import JobStatus, Priority, rank_of
 from domain.options import TranscriptionOptions, check_options
+from domain.submission import whose_turn
 from models import ErrorLog, TranscriptionJob
 from services import lifecycle
 from services.context import Services
@@ -145,7 +146,8 @@ def _retry(services: Services, error_id: int, changes: Changes) -> UUID:
         if job.file_removed_at or services.storage.size_of(job.file_path) is None:
             raise AudioGone("the recording was removed: there is nothing to try again")
         priority = job.priority if changes.priority is None else changes.priority
-        turn = next_turn(services, job.client, rank_of(priority, 0))
+        whose = whose_turn(job.tenant, job.client)
+        turn = next_turn(services, whose, rank_of(priority, 0))
         lifecycle.requeue_failed(  # never refused: its conditions were just tested, and hold
             session,
             job.id,

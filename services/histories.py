@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 
-from domain.errors import JobNotFound
-from models import JobEvent, TranscriptionJob
+from models import JobEvent
 from services.context import Services
+from services.jobs import find_job
 
 # For the operator, who reads them in the dead letters.
 HIDDEN = frozenset({"stack_trace", "file_path", "path", "key", "note"})
@@ -28,14 +28,15 @@ class HistoryEntry:
     detail: dict[str, Any]
 
 
-def job_history(services: Services, job_id: UUID) -> list[HistoryEntry]:
+def job_history(
+    services: Services, job_id: UUID, *, tenant: str | None = None
+) -> list[HistoryEntry]:
     """Everything that happened to a job, oldest first. Raises JobNotFound."""
     with services.open_session() as session:
+        find_job(session, job_id, tenant)
         rows = session.scalars(
             select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
         ).all()
-        if not rows and not session.scalar(select(exists().where(TranscriptionJob.id == job_id))):
-            raise JobNotFound("there is no job with this id", job_id=str(job_id))
     return [
         HistoryEntry(
             event=row.event,

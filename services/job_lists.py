@@ -28,6 +28,9 @@ class JobFilter:
     created_from: datetime | None = None
     created_to: datetime | None = None
     filename: str | None = None  # part of the name, in any case
+    tenant: str | None = None
+    batch_id: UUID | None = None
+    door: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ def _filtered(filters: JobFilter) -> Select[*tuple[Any, ...]]:
         .outerjoin(TranscriptionResult, TranscriptionResult.job_id == Job.id)
         .options(defer(TranscriptionResult.segments), defer(TranscriptionResult.transcription_text))
     )
+    if filters.tenant:
+        query = query.where(Job.tenant == filters.tenant)
+    if filters.batch_id:
+        query = query.where(Job.batch_id == filters.batch_id)
+    if filters.door:
+        query = query.where(Job.door == filters.door)
     if filters.status:
         query = query.where(Job.status == filters.status)
     if filters.language:

@@ -36,6 +36,7 @@ CREATED = (
     *("id", "client", "priority", "rank", "turn", "model_size", "language", "options"),
     *("original_filename", "content_type", "file_path", "size_bytes", "sha256", "duration_s"),
     *("request_id", "max_attempts"),
+    *("tenant", "key_id", "door", "door_fields", "name", "labels", "batch_id", "webhook"),
 )
 RESULT = (
     *("transcription_text", "language", "language_probability", "duration", "word_count"),

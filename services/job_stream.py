@@ -16,6 +16,7 @@ from models import JobEvent
 from services.context import Services
 from services.event_feed import RESETS, JobNews, Transition, Wanted, read_news, snapshot
 from services.histories import shown_detail
+from services.jobs import find_job
 from services.queue_positions import QueuePositions
 from services.stream_event import StreamEvent
 
@@ -163,7 +164,12 @@ class JobStream:
 
 
 def open_job_stream(
-    services: Services, positions: QueuePositions, job_id: UUID, cursor: JobCursor
+    services: Services,
+    positions: QueuePositions,
+    job_id: UUID,
+    cursor: JobCursor,
+    *,
+    tenant: str | None = None,
 ) -> tuple[JobStream, list[StreamEvent]]:
     """A stream from the cursor on, and what it has to say at once.
 
@@ -171,6 +177,7 @@ def open_job_stream(
     """
     stream = JobStream(job_id, cursor)
     with snapshot(services) as session:
+        find_job(session, job_id, tenant)
         news = read_news(session, [stream.wanted]).get(job_id)
         if news is None:
             raise JobNotFound("there is no job with this id", job_id=str(job_id))

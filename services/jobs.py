@@ -18,6 +18,7 @@ from domain.errors import (
 from domain.ids import new_id
 from domain.lifecycle import TERMINAL, JobStatus, Priority, Rank, rank_of
 from domain.options import TranscriptionOptions
+from domain.submission import Submission, whose_turn
 from domain.transcript import Transcript
 from models import TranscriptionJob, TranscriptionResult
 from services import lifecycle
@@ -37,41 +38,44 @@ def submit_job(
     services: Services,
     stored: StoredFile,
     options: TranscriptionOptions,
-    *,
-    priority: Priority = Priority.NORMAL,
-    filename: str | None = None,
-    content_type: str | None = None,
-    request_id: str | None = None,
-    client: str = "",
+    submission: Submission | None = None,
 ) -> UUID:
     """Make a job of a stored recording and ring for it. Returns its id.
 
     Raises AudioError when the file is no audio; then, as on any error before the row is
     committed, the file is removed.
     """
-    job_id = new_id()
-    rank = rank_of(priority, 0)
+    job_id, of = new_id(), submission or Submission()
+    rank = rank_of(of.priority, 0)
     try:
         values = {
             "id": job_id,
-            "client": client,
-            "priority": priority,
+            "client": of.client,
+            "priority": of.priority,
             "rank": rank,
             "model_size": options.model_size,
             "language": options.language,
             "options": options.to_dict(),
-            "original_filename": filename,
-            "content_type": content_type,
+            "original_filename": of.filename,
+            "content_type": of.content_type,
             "file_path": stored.key,
             "size_bytes": stored.size_bytes,
             "sha256": stored.sha256,
             "duration_s": _probe(services, stored),
-            "request_id": request_id,
+            "request_id": of.request_id,
             "max_attempts": services.settings.max_attempts,
+            "tenant": of.tenant,
+            "key_id": of.key_id,
+            "door": of.door,
+            "door_fields": dict(of.door_fields),
+            "name": of.name,
+            "labels": dict(of.labels),
+            "batch_id": of.batch_id,
+            "webhook": None if of.webhook is None else dict(of.webhook),
         }
-        values["turn"] = next_turn(services, client, rank)
+        values["turn"] = next_turn(services, whose_turn(of.tenant, of.client), rank)
         with services.open_statement() as session:
-            lifecycle.create(session, values, detail={"priority": priority.label})
+            lifecycle.create(session, values, detail={"priority": of.priority.label})
     except DatabaseUnavailable:
         # The commit may have gone through before the connection broke, so the file stays:
         # the sweep removes it if no row asks for it.
@@ -81,7 +85,7 @@ def submit_job(
         raise
     logger.info("job_submitted", extra={"job_id": str(job_id), "size_bytes": stored.size_bytes})
     # After the commit: a worker that answers before it would find no row.
-    publish_or_log(services, job_id, queue_for(priority, 0))
+    publish_or_log(services, job_id, queue_for(of.priority, 0))
     return job_id
 
 
@@ -96,19 +100,25 @@ def publish_or_log(services: Services, job_id: UUID, queue: str) -> None:
 
 
 def set_priority(
-    services: Services, job_id: UUID, priority: Priority, *, actor: str = "api"
+    services: Services,
+    job_id: UUID,
+    priority: Priority,
+    *,
+    tenant: str | None = None,
+    actor: str = "api",
 ) -> JobView:
     """Move a waiting job to another priority; it takes effect with the next claim.
 
     Raises JobNotFound, or JobStateConflict for a job that does not wait.
     """
     with services.open_statement() as session:
-        job, _ = find_job(session, job_id)
+        job, _ = find_job(session, job_id, tenant)
     if job.status == JobStatus.PENDING and job.priority == priority:
         return get_job(services, job_id)  # it keeps its place, and its client the next turn
     if job.status != JobStatus.PENDING:
         raise _conflict(job, "moved")
-    turn = next_turn(services, job.client, rank_of(priority, job.attempt))
+    whose = whose_turn(job.tenant, job.client)
+    turn = next_turn(services, whose, rank_of(priority, job.attempt))
     with services.open_session() as session:
         if not lifecycle.reprioritise(session, job_id, priority, turn, actor=actor):
             raise _conflict(find_job(session, job_id)[0], "moved")  # taken meanwhile
@@ -117,19 +127,22 @@ def set_priority(
     return get_job(services, job_id)
 
 
-def get_job(services: Services, job_id: UUID) -> JobView:
-    """The job as it stands. Raises JobNotFound."""
+def get_job(services: Services, job_id: UUID, *, tenant: str | None = None) -> JobView:
+    """The job as it stands; of anybody without a tenant. Raises JobNotFound."""
     with services.open_session() as session:
-        job, result = find_job(session, job_id)
+        job, result = find_job(session, job_id, tenant)
         return job_view(job, result, queue_position=queue_position(session, job))
 
 
-def cancel_job(services: Services, job_id: UUID, *, actor: str = "api") -> JobView:
+def cancel_job(
+    services: Services, job_id: UUID, *, tenant: str | None = None, actor: str = "api"
+) -> JobView:
     """Cancel at once what waits, ask what runs to stop.
 
     Raises JobNotFound, or JobStateConflict for a job that is finished.
     """
     with services.open_session() as session:
+        find_job(session, job_id, tenant)
         status = lifecycle.cancel(session, job_id, actor=actor)
         job, result = find_job(session, job_id)
         if status is None:
@@ -138,13 +151,13 @@ def cancel_job(services: Services, job_id: UUID, *, actor: str = "api") -> JobVi
         return job_view(job, result)
 
 
-def purge_job(services: Services, job_id: UUID) -> None:
+def purge_job(services: Services, job_id: UUID, *, tenant: str | None = None) -> None:
     """Remove a finished job with its result, history and recording.
 
     Raises JobNotFound, or JobStateConflict while the job is not finished.
     """
     with services.open_session() as session:
-        job, _ = find_job(session, job_id)
+        job, _ = find_job(session, job_id, tenant)
         if not lifecycle.delete_finished(session, job_id):
             raise _conflict(job, "removed")
         key = job.file_path
@@ -153,10 +166,12 @@ def purge_job(services: Services, job_id: UUID) -> None:
     logger.info("job_purged", extra={"job_id": str(job_id)})
 
 
-def get_transcript(services: Services, job_id: UUID) -> tuple[JobView, Transcript]:
+def get_transcript(
+    services: Services, job_id: UUID, *, tenant: str | None = None
+) -> tuple[JobView, Transcript]:
     """The result. Raises JobNotFound, ResultNotReady."""
     with services.open_session() as session:
-        job, result = find_job(session, job_id)
+        job, result = find_job(session, job_id, tenant)
         if result is None:
             raise ResultNotReady(
                 f"the job is {job.status} and has no result",
@@ -196,12 +211,17 @@ def _probe(services: Services, stored: StoredFile) -> float | None:
     return found.duration_s
 
 
-def find_job(session: Session, job_id: UUID) -> tuple[TranscriptionJob, TranscriptionResult | None]:
-    """The rows of a job and its result, read afresh. Raises JobNotFound."""
+def find_job(
+    session: Session, job_id: UUID, tenant: str | None = None
+) -> tuple[TranscriptionJob, TranscriptionResult | None]:
+    """The rows of a job and its result, read afresh.
+
+    Raises JobNotFound, also for a job of somebody else: nobody learns that it exists.
+    """
     row = session.execute(
         select(Job, TranscriptionResult)
         .outerjoin(TranscriptionResult, TranscriptionResult.job_id == Job.id)
-        .where(Job.id == job_id)
+        .where(Job.id == job_id, *(() if tenant is None else (Job.tenant == tenant,)))
         .execution_options(populate_existing=True)
     ).one_or_none()
     if row is None:

@@ -20,10 +20,10 @@ class AudioFile:
     sha256: str
 
 
-def open_audio(services: Services, job_id: UUID) -> AudioFile:
+def open_audio(services: Services, job_id: UUID, *, tenant: str | None = None) -> AudioFile:
     """Open the recording for reading. Raises JobNotFound, AudioGone."""
     with services.open_session() as session:
-        job, _ = find_job(session, job_id)
+        job, _ = find_job(session, job_id, tenant)
     if job.file_removed_at:
         raise AudioGone("the recording was removed", removed_at=job.file_removed_at.isoformat())
     return AudioFile(

@@ -48,6 +48,12 @@ class JobView:
     error_message: str | None
     cancel_requested: bool
     request_id: str | None
+    tenant: str
+    door: str
+    door_fields: dict[str, Any]
+    name: str | None
+    labels: dict[str, Any]
+    batch_id: UUID | None
 
     @property
     def is_terminal(self) -> bool:
@@ -90,6 +96,12 @@ def job_view(
         error_message=job.error_message,
         cancel_requested=job.cancel_requested_at is not None,
         request_id=job.request_id,
+        tenant=job.tenant,
+        door=job.door,
+        door_fields=job.door_fields,
+        name=job.name,
+        labels=job.labels,
+        batch_id=job.batch_id,
         **found,
     )
 

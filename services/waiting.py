@@ -13,13 +13,18 @@ LOOK_EVERY_S = 0.5  # one read by primary key; a person does not see a shorter d
 
 
 def wait_for_change(
-    services: Services, job_id: UUID, *, timeout_s: float, since: JobView | None = None
+    services: Services,
+    job_id: UUID,
+    *,
+    timeout_s: float,
+    since: JobView | None = None,
+    tenant: str | None = None,
 ) -> JobView:
     """The job once it differs from `since` (or from now), at once when it is finished.
 
     After `timeout_s` the job is returned as it stands. Raises JobNotFound.
     """
-    seen = since or get_job(services, job_id)
+    seen = since or get_job(services, job_id, tenant=tenant)
     if seen.is_terminal:
         return seen
     deadline = time.monotonic() + timeout_s
@@ -27,7 +32,7 @@ def wait_for_change(
         time.sleep(min(LOOK_EVERY_S, remaining_s))
         if _mark(services, job_id) != _mark_of(seen):
             break
-    return get_job(services, job_id)
+    return get_job(services, job_id, tenant=tenant)
 
 
 def _mark(services: Services, job_id: UUID) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from embedded.process import ROOT
 from tests.conftest import fresh_database, run_alembic
 
 PATIENCE_S = 60.0
-HEAD = "0004"
+HEAD = "0006"
 TABLES_OF_0001 = ("transcription_jobs", "transcription_results", "error_logs", "job_events")
 INSERT_JOB = (
     "INSERT INTO transcription_jobs (id, model_size, options, file_path, size_bytes, sha256)"

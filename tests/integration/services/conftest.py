@@ -17,6 +17,7 @@ from audio.probe import AudioProbe
 from config import CONSUMED_QUEUES, get_settings
 from domain.lifecycle import TRANSITIONS, JobStatus
 from domain.options import TranscriptionOptions
+from domain.submission import Submission
 from domain.transcript import Segment, Transcript
 from domain.windows import Window, ignore_window
 from models import Base, JobEvent
@@ -165,7 +166,7 @@ def submit(services):
         placed = placed or {}
         stored = services.storage.put(BytesIO(content), max_bytes=1_000_000)
         asked = TranscriptionOptions(**{"model_size": "base", **options})
-        return submit_job(services, stored, asked, filename="talk.wav", **placed)
+        return submit_job(services, stored, asked, Submission(filename="talk.wav", **placed))
 
     return submit
 

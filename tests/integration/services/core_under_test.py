@@ -14,6 +14,7 @@ from config import CONSUMED_QUEUES
 from domain.errors import BrokerUnavailable, JobNotFound, JobStateConflict
 from domain.lifecycle import TERMINAL, JobStatus, Rank
 from domain.options import TranscriptionOptions
+from domain.submission import Submission
 from domain.transcript import Transcript
 from models import ClientTurn, JobEvent, TranscriptionJob, TranscriptionResult, TranscriptionWindow
 from services import lifecycle, sweeps
@@ -107,7 +108,9 @@ class CoreUnderTest(RuleBasedStateMachine):
         stored = self.services.storage.put(BytesIO(b"recording"), max_bytes=100)
         options = TranscriptionOptions("base")
         self.first_ring = None
-        job_id = submit_job(self.services, stored, options, priority=priority, client=client)
+        job_id = submit_job(
+            self.services, stored, options, Submission(priority=priority, client=client)
+        )
         job = self.queue.add(job_id, client, priority, self.services.settings.max_attempts)
         job.rings = [self.first_ring] if self.first_ring else []
         self.job_ids.append(job_id)

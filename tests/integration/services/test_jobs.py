@@ -16,6 +16,7 @@ from domain.errors import (
 )
 from domain.lifecycle import Priority
 from domain.options import TranscriptionOptions
+from domain.submission import Submission
 from services.job_lists import JobFilter, list_jobs
 from services.jobs import (
     cancel_job,
@@ -47,7 +48,10 @@ def test_a_submitted_job_waits_and_was_rung_for(services, published):
     stored = put(services)
 
     job_id = submit_job(
-        services, stored, TranscriptionOptions("base"), priority=Priority.HIGH, filename="a.wav"
+        services,
+        stored,
+        TranscriptionOptions("base"),
+        Submission(priority=Priority.HIGH, filename="a.wav"),
     )
 
     job = get_job(services, job_id)
@@ -95,7 +99,7 @@ def test_the_queue_position_counts_what_runs_before(services, submit):
     first, second = submit(), submit()
 
     urgent = submit_job(
-        services, put(services), TranscriptionOptions("base"), priority=Priority.HIGH
+        services, put(services), TranscriptionOptions("base"), Submission(priority=Priority.HIGH)
     )
 
     positions = [get_job(services, job).queue_position for job in (urgent, first, second)]

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from config import QUEUE_HIGH, QUEUE_NORMAL, QUEUE_RETRY
 from domain.lifecycle import JobStatus, Priority, Rank, rank_of
 from domain.options import TranscriptionOptions
+from domain.submission import Submission
 from models import TranscriptionJob
 from services import lifecycle, sweeps, transcription
 from services.attempts import FailedAttempt
@@ -141,7 +142,7 @@ def test_the_weights_are_those_of_the_settings(services, served):
     weighted = replace(services, settings=settings)
     for client in ["light", "heavy"] * 6:
         stored = services.storage.put(BytesIO(b"recording"), max_bytes=100)
-        submit_job(weighted, stored, TranscriptionOptions("base"), client=client)
+        submit_job(weighted, stored, TranscriptionOptions("base"), Submission(client=client))
 
     assert Counter(served(8)) == {"heavy": 6, "light": 2}
 

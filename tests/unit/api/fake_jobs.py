@@ -79,22 +79,22 @@ class FakeJobs:
         self.jobs[job.job_id] = job
         return job
 
-    def submit_job(self, services, stored, options, **more: Any) -> UUID:
+    def submit_job(self, services, stored, options, submission) -> UUID:
         with services.storage.local_path(stored.key) as path:
             services.probe(path)
-        self.submitted.append({"stored": stored, "options": options, **more})
-        return self.add(filename=more["filename"], size_bytes=stored.size_bytes).job_id
+        self.submitted.append({"stored": stored, "options": options, **vars(submission)})
+        return self.add(filename=submission.filename, size_bytes=stored.size_bytes).job_id
 
-    def get_job(self, services, job_id: UUID) -> JobView:
+    def get_job(self, services, job_id: UUID, *, tenant=None) -> JobView:
         if job_id not in self.jobs:
             raise JobNotFound("there is no job with this id")
         return self.jobs[job_id]
 
-    def wait_for_change(self, services, job_id: UUID, *, timeout_s: float) -> JobView:
+    def wait_for_change(self, services, job_id: UUID, *, timeout_s: float, tenant=None) -> JobView:
         self.waited_s.append(timeout_s)
         return self.get_job(services, job_id)
 
-    def cancel_job(self, services, job_id: UUID) -> JobView:
+    def cancel_job(self, services, job_id: UUID, *, tenant=None) -> JobView:
         job = self.get_job(services, job_id)
         if job.is_terminal:
             raise JobStateConflict(f"the job is {job.status}", status=job.status)
@@ -104,19 +104,19 @@ class FakeJobs:
         )
         return self.jobs[job_id]
 
-    def purge_job(self, services, job_id: UUID) -> None:
+    def purge_job(self, services, job_id: UUID, *, tenant=None) -> None:
         job = self.get_job(services, job_id)
         if not job.is_terminal:
             raise JobStateConflict(f"the job is {job.status}", status=job.status)
         del self.jobs[job_id]
 
-    def get_transcript(self, services, job_id: UUID) -> tuple[JobView, Transcript]:
+    def get_transcript(self, services, job_id: UUID, *, tenant=None) -> tuple[JobView, Transcript]:
         job = self.get_job(services, job_id)
         if job.status != JobStatus.COMPLETED:
             raise ResultNotReady(f"the job is {job.status}", status=job.status)
         return job, make_transcript()
 
-    def open_audio(self, services, job_id: UUID) -> AudioFile:
+    def open_audio(self, services, job_id: UUID, *, tenant=None) -> AudioFile:
         job = self.get_job(services, job_id)
         for call in self.submitted:
             if call["stored"].sha256 == job.sha256:

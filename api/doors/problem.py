@@ -1,0 +1,77 @@
+"""What went wrong, in words that every door can put into its own API's shape."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from api.blueprint import Blueprint
+from api.errors import handle_http_error, handle_own_error, handle_unexpected_error
+from domain.errors import ScriptoriumError
+
+Render = Callable[["Problem"], Response]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failure, as the native API would have answered it."""
+
+    status: int
+    code: str  # stable, as in docs/api.md
+    message: str
+    field: str | None  # of the request, where one is at fault
+    details: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """Seconds after which another try may succeed."""
+        value = self.headers.get("Retry-After", "")
+        return int(value) if value.isdigit() else None
+
+
+class Refused(ScriptoriumError):
+    """A door does not know, or does not support, what was asked; `option` names the field."""
+
+    code = "option_invalid"
+
+    def __init__(self, field_name: str, message: str, *, code: str = "option_invalid") -> None:
+        super().__init__(message, option=field_name)
+        self.code = code
+
+
+def answer_problems(blp: Blueprint, render: Render) -> None:
+    """Let a door answer every failure in its own API's shape."""
+    for kind in (ScriptoriumError, HTTPException, Exception):
+        blp.register_error_handler(kind, lambda error: render(problem_of(error)))
+
+
+def problem_of(error: Exception) -> Problem:
+    """The failure that the native API would have answered with; logs what it would have logged."""
+    if isinstance(error, ScriptoriumError):
+        response = handle_own_error(error)
+    elif isinstance(error, HTTPException):
+        response = handle_http_error(error)
+    else:
+        response = handle_unexpected_error(error)
+    body: dict[str, Any] = response.get_json()
+    details = body.get("details") or {}
+    named = details.get("option")
+    return Problem(
+        status=response.status_code,
+        code=body["code"],
+        message=body["message"],
+        field=str(named) if named else next(iter(details), None) if _is_by_field(body) else None,
+        details=details,
+        headers={
+            name: value
+            for name, value in response.headers.items()
+            if name not in ("Content-Type", "Content-Length")
+        },
+    )
+
+
+def _is_by_field(body: Mapping[str, Any]) -> bool:
+    return body["code"] == "validation_error"
