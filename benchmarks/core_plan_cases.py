@@ -12,6 +12,7 @@ from benchmarks.core_statements import Observer
 from config import Settings
 from domain.lifecycle import JobStatus, Priority, Rank
 from domain.options import TranscriptionOptions
+from domain.submission import Submission
 from services import estimates, health, lifecycle, retention, sweeps
 from services.attempts import Claim
 from services.client_stream import Position, read_page
@@ -215,4 +216,5 @@ def _new_job(settings: Settings) -> dict[str, Any]:
         "duration_s": 1.0,
         "request_id": None,
         "max_attempts": settings.max_attempts,
+        **Submission().columns(),
     }

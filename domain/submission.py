@@ -39,3 +39,16 @@ class Submission:
     idempotency_key: str | None = None
     # Of everything that was asked but the recording; the same key must come with the same.
     fingerprint: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """What the row of the job keeps of it, beside what every job has."""
+        return {
+            "tenant": self.tenant,
+            "key_id": self.key_id,
+            "door": self.door,
+            "door_fields": dict(self.door_fields),
+            "name": self.name,
+            "labels": dict(self.labels),
+            "batch_id": self.batch_id,
+            "webhook": None if self.webhook is None else dict(self.webhook),
+        }

@@ -64,14 +64,7 @@ def submit_job(
             "duration_s": _probe(services, stored),
             "request_id": of.request_id,
             "max_attempts": services.settings.max_attempts,
-            "tenant": of.tenant,
-            "key_id": of.key_id,
-            "door": of.door,
-            "door_fields": dict(of.door_fields),
-            "name": of.name,
-            "labels": dict(of.labels),
-            "batch_id": of.batch_id,
-            "webhook": None if of.webhook is None else dict(of.webhook),
+            **of.columns(),
         }
         values["turn"] = next_turn(services, whose_turn(of.tenant, of.client), rank)
         with services.open_statement() as session:

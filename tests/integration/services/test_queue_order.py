@@ -54,6 +54,7 @@ def enqueue(services):
                     "duration_s": 1.0,
                     "request_id": None,
                     "max_attempts": 5,
+                    **Submission().columns(),
                 }
                 lifecycle.create(session, values, detail={})
                 ids.append(values["id"])

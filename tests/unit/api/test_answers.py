@@ -57,7 +57,7 @@ def test_what_is_allowed_instead_is_said(client):
 
 
 def test_a_bug_is_a_500_that_tells_nothing_but_the_request_id(app, monkeypatch, caplog):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("secret /srv/path")
 
     monkeypatch.setattr(api.transcriptions, "get_job", fail)
@@ -72,7 +72,7 @@ def test_a_bug_is_a_500_that_tells_nothing_but_the_request_id(app, monkeypatch, 
 
 
 def test_a_database_that_is_away_is_503_with_a_time_to_come_back(app, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise DatabaseUnavailable("the database does not answer")
 
     monkeypatch.setattr(api.transcriptions, "get_job", fail)
