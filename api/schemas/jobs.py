@@ -73,6 +73,10 @@ class JobSummarySchema(Schema):
         allow_none=True,
         metadata={"description": "Geometric mean probability of a token, 0 to 1"},
     )
+    name = fields.String(allow_none=True, metadata={"description": "As its owner calls it"})
+    labels = fields.Dict(metadata={"description": "Its owner's own; nothing here reads them"})
+    batch_id = fields.UUID(allow_none=True)
+    door = fields.String(metadata={"description": "The API it came by: native, openai, ..."})
     filename = fields.String(allow_none=True)
     content_type = fields.String(allow_none=True, metadata={"description": "As the client said"})
     size_bytes = fields.Integer(required=True)
@@ -154,6 +158,8 @@ class JobListQuerySchema(StrictSchema):
     created_from = Moment(metadata={"description": "At or after; UTC unless it says otherwise"})
     created_to = Moment(metadata={"description": "Before; UTC unless it says otherwise"})
     filename = fields.String(metadata={"description": "Part of the name, in any case"})
+    batch_id = fields.UUID()
+    door = fields.String(metadata={"description": "The API they came by"})
 
 
 class JobListSchema(Schema):
