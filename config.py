@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import ConfigurationError, OptionInvalid
-from domain.options import canonical_model
+from domain.exposure import is_guessable, is_loopback
+from domain.options import MODEL_SIZES, canonical_model
 
 MIB = 1024 * 1024
 MIN_ADMIN_KEY_CHARS = 16
@@ -41,10 +42,12 @@ class Settings(BaseSettings):
     web_workers: Annotated[int, Field(ge=1)] = 2
     web_threads: Annotated[int, Field(ge=1)] = 16
     max_event_streams: Annotated[int, Field(ge=1)] = 256
+    auth: Literal["on", "off"] = "on"
     admin_api_key: str = ""
     max_upload_size_mb: Annotated[int, Field(ge=1)] = 1000
     min_free_disk_mb: Annotated[int, Field(ge=0)] = 512
     max_wait_s: Annotated[int, Field(ge=0, le=300)] = 60
+    sync_max_wait_s: Annotated[float, Field(gt=0)] = 120.0
     probe_timeout_s: Annotated[float, Field(gt=0)] = 30.0
 
     # Audio
@@ -56,6 +59,7 @@ class Settings(BaseSettings):
     model_size: Annotated[str, Field(alias="WHISPER_MODEL_SIZE")] = "base"
     device: Annotated[str, Field(alias="WHISPER_DEVICE")] = "auto"
     torch_threads: Annotated[int, Field(ge=0)] = 0
+    model_aliases: str = ""
     model_pool_size: Annotated[int, Field(ge=1)] = 2
     model_pool_max_size: Annotated[int, Field(ge=1)] = 4
     model_pool_max_mb: Annotated[int, Field(ge=0)] = 0
@@ -147,6 +151,15 @@ class Settings(BaseSettings):
         return found
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """MODEL_ALIASES: our sizes by the names that other APIs have. Raises ValueError."""
+        pairs = [item.partition("=") for item in self.model_aliases.split(",") if item.strip()]
+        found = {name.strip().lower(): canonical_model(size) for name, _, size in pairs}
+        if not all(found) or not found.keys().isdisjoint(MODEL_SIZES):
+            raise ValueError("a name is missing, or is that of a model of our own")
+        return found
+
+    @property
     def queues(self) -> tuple[str, ...]:
         """Queues that a worker consumes; the order is the priority."""
         return self.worker_queues or CONSUMED_QUEUES
@@ -205,13 +218,32 @@ def problems(settings: Settings) -> list[str]:
         _ = settings.weights
     except ValueError:
         found.append("CLIENT_WEIGHTS must read client=number, separated by commas: alice=3,bob=0.5")
+    try:
+        _ = settings.aliases
+    except (ValueError, OptionInvalid) as error:
+        found.append(f"MODEL_ALIASES must read name=size, as in whisper-1=small: {error}")
     unknown = set(settings.queues) - {*CONSUMED_QUEUES, QUEUE_DLQ}
     if unknown:
         found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")
-    if not settings.admin_api_key:
-        found.append("ADMIN_API_KEY is required: it guards /admin (openssl rand -hex 24 makes one)")
-    elif len(settings.admin_api_key) < MIN_ADMIN_KEY_CHARS:
+    found.extend(access_problems(settings))
+    return found
+
+
+def access_problems(settings: Settings) -> list[str]:
+    """What would let strangers in."""
+    found = []
+    key = settings.admin_api_key
+    if not key:
+        found.append("ADMIN_API_KEY is required: it may do everything (openssl rand -hex 24)")
+    elif len(key) < MIN_ADMIN_KEY_CHARS:
         found.append(f"ADMIN_API_KEY must have at least {MIN_ADMIN_KEY_CHARS} characters")
+    elif is_guessable(key):
+        found.append("ADMIN_API_KEY can be guessed: take one from openssl rand -hex 24")
+    if settings.auth == "off" and not is_loopback(settings.host):
+        found.append(
+            "AUTH=off lets everybody in who can connect, so HOST must be a loopback address: "
+            "127.0.0.1, ::1 or localhost"
+        )
     return found
 
 

@@ -20,13 +20,25 @@ STATUS_OF_CODE = {
     "configuration_error": 500,
     "request_invalid": 400,
     "upload_interrupted": 400,
-    "admin_key_invalid": 401,
+    "api_key_invalid": 401,
+    "scope_missing": 403,
     "job_not_found": 404,
+    "upload_not_found": 404,
+    "batch_not_found": 404,
     "error_log_not_found": 404,
+    "api_key_not_found": 404,
+    "tenant_not_found": 404,
+    "tenant_taken": 409,
+    "api_key_inactive": 409,
     "job_state_conflict": 409,
     "result_not_ready": 409,
     "job_cancelled": 409,
     "audio_gone": 410,
+    "upload_offset_mismatch": 409,
+    "tus_version_unsupported": 412,
+    "upload_locked": 423,
+    "too_many_uploads": 429,
+    "upload_checksum_mismatch": 460,  # of the tus protocol
     "upload_too_large": 413,
     "validation_error": 422,
     "option_invalid": 422,
@@ -40,6 +52,7 @@ STATUS_OF_CODE = {
     "audio_decode_timeout": 503,
     "not_ready": 503,
     "too_many_streams": 503,
+    "server_busy": 503,
     "storage_error": 503,
     "database_unavailable": 503,
     "broker_unavailable": 503,
@@ -89,8 +102,8 @@ def error_response(
     }
     response = jsonify(ErrorSchema().dump(body))
     response.status_code = status or STATUS_OF_CODE.get(code, 500)
-    if response.status_code in (503, 507):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if response.status_code in (429, 503, 507):
+        response.headers["Retry-After"] = str(_retry_after_s(details))
     return response
 
 
@@ -104,7 +117,7 @@ def handle_own_error(error: ScriptoriumError) -> Response:
         logger.error("request_failed", extra={"code": error.code}, exc_info=error)
     response = error_response(error.code, error.message, dict(error.details))
     if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="admin"'
+        response.headers["WWW-Authenticate"] = 'Bearer realm="scriptorium"'
     return response
 
 
@@ -131,6 +144,11 @@ def handle_unexpected_error(error: Exception) -> Response:
     return error_response(
         "internal_error", "something broke here; the log has it under this request id"
     )
+
+
+def _retry_after_s(details: object) -> int:
+    computed = details.get("retry_after_s") if isinstance(details, dict) else None
+    return computed if isinstance(computed, int) else RETRY_AFTER_S
 
 
 def _sentence(error: HTTPException, status: int) -> str:

@@ -8,9 +8,21 @@ ScriptoriumError                internal_error
 |  +- FileMissing               file_missing
 |  +- UploadTooLarge            upload_too_large
 |  +- UploadInterrupted         upload_interrupted
-|  +- AdminKeyInvalid           admin_key_invalid
+|  +- UploadOffsetMismatch      upload_offset_mismatch
+|  +- UploadChecksumMismatch    upload_checksum_mismatch
+|  +- TusVersionUnsupported     tus_version_unsupported
+|  +- ApiKeyInvalid             api_key_invalid
+|  +- ScopeMissing              scope_missing
+|  +- TenantTaken               tenant_taken
+|  +- ApiKeyInactive            api_key_inactive
 +- JobNotFound                  job_not_found
++- UploadNotFound               upload_not_found
++- UploadLocked                 upload_locked
++- TooManyUploads               too_many_uploads
++- BatchNotFound                batch_not_found
 +- ErrorLogNotFound             error_log_not_found
++- ApiKeyNotFound               api_key_not_found
++- TenantNotFound               tenant_not_found
 +- JobStateConflict             job_state_conflict
 +- ResultNotReady               result_not_ready
 +- JobFailed                    (the code of the failure)
@@ -18,6 +30,7 @@ ScriptoriumError                internal_error
 +- JobTimedOut                  job_timed_out
 +- AudioGone                    audio_gone
 +- TooManyStreams               too_many_streams
++- ServerBusy                   server_busy
 +- StorageError                 storage_error         transient
 |  +- StorageFull               storage_full          transient
 +- DatabaseUnavailable          database_unavailable  transient
@@ -102,16 +115,91 @@ class UploadInterrupted(RequestError):
     code = "upload_interrupted"
 
 
-class AdminKeyInvalid(RequestError):
-    """The admin key is missing or wrong."""
+class ApiKeyInvalid(RequestError):
+    """The key is missing, wrong, revoked or expired; which of them is not said."""
 
-    code = "admin_key_invalid"
+    code = "api_key_invalid"
+
+    def __init__(self, message: str = "send a valid API key, as X-API-Key or as a bearer token"):
+        super().__init__(message)
+
+
+class ScopeMissing(RequestError):
+    """The key is good, but not for this; `details.scope` names what it lacks."""
+
+    code = "scope_missing"
+
+
+class TenantTaken(RequestError):
+    """There is a tenant of this name already."""
+
+    code = "tenant_taken"
+
+
+class ApiKeyInactive(RequestError):
+    """A key that is revoked or expired cannot be rotated."""
+
+    code = "api_key_inactive"
+
+
+class UploadOffsetMismatch(RequestError):
+    """The piece does not begin where the upload stands; `details.offset` says where that is."""
+
+    code = "upload_offset_mismatch"
+
+
+class UploadChecksumMismatch(RequestError):
+    """The piece did not arrive as it was sent; it is forgotten."""
+
+    code = "upload_checksum_mismatch"
+
+
+class TusVersionUnsupported(RequestError):
+    """The client speaks no version of the tus protocol that this server knows."""
+
+    code = "tus_version_unsupported"
+
+
+class UploadNotFound(ScriptoriumError):
+    """No upload session has this id, or it has expired."""
+
+    code = "upload_not_found"
+
+
+class UploadLocked(ScriptoriumError):
+    """Another request writes to the upload session."""
+
+    code = "upload_locked"
+
+
+class TooManyUploads(ScriptoriumError):
+    """The tenant has MAX_UPLOAD_SESSIONS unfinished upload sessions."""
+
+    code = "too_many_uploads"
+
+
+class BatchNotFound(ScriptoriumError):
+    """No batch has this id."""
+
+    code = "batch_not_found"
 
 
 class JobNotFound(ScriptoriumError):
     """No job has this id."""
 
     code = "job_not_found"
+
+
+class ApiKeyNotFound(ScriptoriumError):
+    """No key has this id."""
+
+    code = "api_key_not_found"
+
+
+class TenantNotFound(ScriptoriumError):
+    """No tenant has this name."""
+
+    code = "tenant_not_found"
 
 
 class ErrorLogNotFound(ScriptoriumError):
@@ -162,6 +250,12 @@ class TooManyStreams(ScriptoriumError):
     """The process serves as many event streams as MAX_EVENT_STREAMS allows."""
 
     code = "too_many_streams"
+
+
+class ServerBusy(ScriptoriumError):
+    """Who waits for a transcript would wait too long; `details.retry_after_s` says when not."""
+
+    code = "server_busy"
 
 
 class StorageError(ScriptoriumError):

@@ -25,9 +25,9 @@ class Speeds:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, float | None]] = {}
+        self._known: dict[tuple[str, str | None], tuple[float, float | None]] = {}
 
-    def of(self, services: Services, model_size: str, device: str) -> float | None:
+    def of(self, services: Services, model_size: str, device: str | None) -> float | None:
         """Audio seconds per second, as `recent_speed` says."""
         asked_at, speed = self._known.get((model_size, device), (-math.inf, None))
         if self._clock() - asked_at > REMEMBER_S:
@@ -41,8 +41,8 @@ class Speeds:
         return speed
 
 
-def recent_speed(session: Session, model_size: str, device: str) -> float | None:
-    """Audio seconds per second of the last jobs with this model on this kind of device.
+def recent_speed(session: Session, model_size: str, device: str | None) -> float | None:
+    """Audio seconds per second of the last jobs with this model on this kind of device, or on any.
 
     None before the first. What was resumed is left out: it was decoded only in part.
     """
@@ -50,7 +50,7 @@ def recent_speed(session: Session, model_size: str, device: str) -> float | None
         select(TranscriptionResult.duration, TranscriptionResult.transcribe_s)
         .where(
             TranscriptionResult.model_used == model_size,
-            TranscriptionResult.device == device,
+            *(() if device is None else (TranscriptionResult.device == device,)),
             TranscriptionResult.duration >= MIN_SECONDS,
             ~TranscriptionResult.timings.has_key(RESUMED_FROM),
         )
