@@ -51,6 +51,43 @@ class Upload(Protocol):
         ...
 
 
+class Resumable(Protocol):
+    """A file that arrives in pieces, over many openings. One writer has it open at a time.
+
+    It has a key of its own from the beginning. Nothing of it is visible before `commit`.
+    """
+
+    key: str
+    size_bytes: int
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises UploadTooLarge past the cap, StorageFull; what is there then stays."""
+        ...
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        ...
+
+    def truncate(self, size_bytes: int) -> None:
+        """Forget everything from this offset on."""
+        ...
+
+    def commit(self) -> StoredFile:
+        """Make it visible under a key that follows from its own, hashed by one reading.
+
+        The unfinished file stays too, until `discard`: committing again gives the same file.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove the unfinished file, and close. Harmless for what was committed."""
+        ...
+
+    def close(self) -> None:
+        """Let others open it; what was written stays. Harmless when called twice."""
+        ...
+
+
 class Storage(Protocol):
     """Where recordings live."""
 
@@ -60,6 +97,14 @@ class Storage(Protocol):
 
     def put(self, stream: BinaryIO, *, max_bytes: int) -> StoredFile:
         """Store a whole stream. On any error nothing is left."""
+        ...
+
+    def new_resumable(self, *, expected_bytes: int) -> str:
+        """Begin an empty file that arrives in pieces; its key. Raises StorageFull."""
+        ...
+
+    def resume(self, key: str, *, max_bytes: int) -> Resumable:
+        """Open it to go on. Raises UploadLocked while another one has it open, AudioGone."""
         ...
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:

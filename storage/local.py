@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, BinaryIO, NoReturn, Self
+from typing import IO, BinaryIO, Self
 
-from domain.errors import AudioGone, StorageError, StorageFull, UploadTooLarge
+from domain.errors import StorageError
 from storage.base import StoredFile, Usage
+from storage.faults import fail, full, gone, too_large
+from storage.local_resumable import LocalResumable
 
 INCOMING = "incoming"
 KEY = re.compile(r"[0-9a-f]{32}")
 INCOMING_KEY = re.compile(rf"{INCOMING}/[0-9a-f]{{32}}")
 COPY_BYTES = 1024 * 1024
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # some network file systems
 RECHECK_BYTES = 64 * 1024 * 1024  # a disk may fill up under an upload that fitted when it began
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LocalUpload:
@@ -81,7 +83,7 @@ class LocalUpload:
             self.discard()
             with suppress(StorageError):  # moved, but the folder could not be synced
                 self._storage.delete(self._key)
-            _fail(error)
+            fail(error)
         return StoredFile(self._key, self.size_bytes, self._hash.hexdigest())
 
     def discard(self) -> None:
@@ -95,7 +97,7 @@ class LocalUpload:
 
     def _append(self, data: bytes) -> None:
         if self.size_bytes + len(data) > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         self._unchecked_bytes += len(data)
         if self._unchecked_bytes >= RECHECK_BYTES:
             self._storage.check_room(len(data))
@@ -106,7 +108,7 @@ class LocalUpload:
                 self._is_at_end = True
             self._file.write(data)
         except (OSError, ValueError) as error:
-            _fail(error)
+            fail(error)
         self._hash.update(data)
         self.size_bytes += len(data)
 
@@ -125,13 +127,13 @@ class LocalStorage:
         StorageError when the folder cannot be written.
         """
         if expected_bytes is not None and expected_bytes > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         try:
             _make_folder(self.root / INCOMING)
             self.check_room(expected_bytes or 0)
             return LocalUpload(self, max_bytes=max_bytes)
         except OSError as error:
-            _fail(error)
+            fail(error)
 
     def put(self, stream: BinaryIO, *, max_bytes: int) -> StoredFile:
         """Store a whole stream. On any error, the stream's own too, nothing is left."""
@@ -140,25 +142,52 @@ class LocalStorage:
                 upload.write(data)
             return upload.commit()
 
+    def new_resumable(self, *, expected_bytes: int) -> str:
+        """Begin an empty file that arrives in pieces: its key, `incoming/...`.
+
+        Raises StorageFull when so much would not fit, StorageError.
+        """
+        key = f"{INCOMING}/{secrets.token_hex(16)}"
+        try:
+            _make_folder(self.root / INCOMING)
+            self.check_room(expected_bytes)
+            _create(self.root / key).close()
+            _sync_folder(self.root / INCOMING)
+        except OSError as error:
+            fail(error)
+        return key
+
+    def resume(self, key: str, *, max_bytes: int) -> LocalResumable:
+        """Open a file of `new_resumable` to go on. Raises UploadLocked, AudioGone, StorageError."""
+        if not INCOMING_KEY.fullmatch(key):
+            raise gone()
+        return LocalResumable(
+            self.root / key,
+            key,
+            max_bytes=max_bytes,
+            check_room=self.check_room,
+            publish=lambda path: self._publish(path, path.name),
+        )
+
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:
         """The file's own path. Raises AudioGone when there is no such file."""
         path = self._stored_path(key)
         if path is None or not path.is_file():
-            raise _gone()
+            raise gone()
         yield path
 
     def open(self, key: str) -> BinaryIO:
         """Open for reading. Raises AudioGone when there is no such file."""
         path = self._stored_path(key)
         if path is None:
-            raise _gone()
+            raise gone()
         try:
             return path.open("rb")
         except FileNotFoundError as error:
-            raise _gone() from error
+            raise gone() from error
         except OSError as error:
-            _fail(error)
+            fail(error)
 
     def delete(self, key: str) -> bool:
         """Remove a file or an abandoned upload; False when there was nothing by that key."""
@@ -170,7 +199,7 @@ class LocalStorage:
         except FileNotFoundError:
             return False
         except OSError as error:
-            _fail(error)
+            fail(error)
         return True
 
     def size_of(self, key: str) -> int | None:
@@ -183,7 +212,7 @@ class LocalStorage:
         except FileNotFoundError:
             return None
         except OSError as error:
-            _fail(error)
+            fail(error)
 
     def keys_older_than(self, age: timedelta) -> Iterator[str]:
         """Keys of files last written at least `age` ago; abandoned uploads as `incoming/...`."""
@@ -209,9 +238,9 @@ class LocalStorage:
         try:
             free_bytes = shutil.disk_usage(self.root).free
         except OSError as error:
-            _fail(error)
+            fail(error)
         if free_bytes < size_bytes + self._min_free_bytes:
-            raise _full()
+            raise full()
 
     def usage(self) -> Usage:
         """How full the disk is; what is reserved counts as free. Raises StorageError."""
@@ -219,8 +248,12 @@ class LocalStorage:
             _make_folder(self.root / INCOMING)
             disk = shutil.disk_usage(self.root)
         except OSError as error:
-            _fail(error)
+            fail(error)
         return Usage(used_bytes=disk.used, free_bytes=disk.free)
+
+    def _publish(self, path: Path, key: str) -> str:
+        _link(path, self.root, key)
+        return key
 
     def _any_path(self, key: str) -> Path | None:
         return self.root / key if INCOMING_KEY.fullmatch(key) else self._stored_path(key)
@@ -248,6 +281,21 @@ def _move(source: Path, root: Path, key: str) -> None:
         _sync_folder(synced)
 
 
+def _link(source: Path, root: Path, key: str) -> None:
+    """Make the file visible under its key beside its old name; twice does no harm."""
+    folder = root / key[:2]
+    _make_folder(folder)
+    with suppress(FileExistsError):
+        try:
+            os.link(source, folder / key)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            source.rename(folder / key)
+    for synced in (folder, root):
+        _sync_folder(synced)
+
+
 def _sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -263,24 +311,4 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        _fail(error)
-
-
-def _fail(error: Exception) -> NoReturn:
-    if isinstance(error, OSError) and error.errno in FULL:
-        raise _full() from error
-    # Not str(error): it carries the path.
-    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "closed"
-    raise StorageError(f"the store cannot keep or read this file: {reason}") from error
-
-
-def _full() -> StorageFull:
-    return StorageFull("the server's disk has too little room left for this recording")
-
-
-def _too_large(max_bytes: int) -> UploadTooLarge:
-    return UploadTooLarge(f"the recording is larger than {max_bytes} bytes", max_bytes=max_bytes)
-
-
-def _gone() -> AudioGone:
-    return AudioGone("the recording is no longer in the store")
+        fail(error)
