@@ -2,9 +2,10 @@
 
 from flask import Flask
 
+from api.audit import install_audit
 from api.auth import authenticate
 from api.body import drain_refused_body
-from api.current import EVENTS, EXTENSION
+from api.current import EVENTS, EXTENSION, KEY_RING
 from api.errors import handle_own_error, handle_unexpected_error
 from api.openapi import install_api
 from api.request_log import install_request_log
@@ -13,6 +14,7 @@ from config import Settings, load_settings
 from domain.errors import ScriptoriumError
 from services.context import Services, build_services
 from services.event_hub import EventHub
+from services.key_ring import KeyRing
 from services.log_context import configure_logging
 
 MAX_PLAIN_BODY_BYTES = 1024 * 1024  # uploads raise this for themselves
@@ -32,8 +34,10 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = services
     app.extensions[EVENTS] = EventHub(services)
+    app.extensions[KEY_RING] = KeyRing()
     install_request_log(app)
     app.before_request(authenticate)
+    install_audit(app)
     install_api(app)
     app.after_request(drain_refused_body)
     app.register_error_handler(ScriptoriumError, handle_own_error)

@@ -45,10 +45,27 @@ class Settings(BaseSettings):
     auth: Literal["on", "off"] = "on"
     admin_api_key: str = ""
     max_upload_size_mb: Annotated[int, Field(ge=1)] = 1000
+    max_session_upload_mb: Annotated[int, Field(ge=1)] = 4096
+    max_upload_sessions: Annotated[int, Field(ge=1)] = 100
+    upload_session_hours: Annotated[float, Field(gt=0, le=MAX_DAYS)] = 24.0
+    max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 100
     min_free_disk_mb: Annotated[int, Field(ge=0)] = 512
     max_wait_s: Annotated[int, Field(ge=0, le=300)] = 60
     sync_max_wait_s: Annotated[float, Field(gt=0)] = 120.0
     probe_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    idempotency_hours: Annotated[float, Field(gt=0)] = 24.0
+
+    # Limits of a tenant that has none of its own; 0 is none
+    limit_requests_per_minute: Annotated[int, Field(ge=0)] = 600
+    limit_waiting_jobs: Annotated[int, Field(ge=0)] = 0
+    limit_running_jobs: Annotated[int, Field(ge=0)] = 0
+    limit_bytes_per_day: Annotated[int, Field(ge=0)] = 0
+    limit_audio_hours_per_day: Annotated[float, Field(ge=0)] = 0.0
+
+    # Requests of ours to other servers
+    outgoing_allow: str = ""
+    source_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    max_fetches: Annotated[int, Field(ge=1)] = 4
 
     # Audio
     ffmpeg_bin: str = ""
@@ -134,6 +151,11 @@ class Settings(BaseSettings):
         return self.max_upload_size_mb * MIB
 
     @property
+    def max_session_bytes(self) -> int:
+        """MAX_SESSION_UPLOAD_MB in bytes (MiB)."""
+        return self.max_session_upload_mb * MIB
+
+    @property
     def sqlalchemy_url(self) -> str:
         """DATABASE_URL with its driver named: SQLAlchemy 2.1 takes a bare URL for psycopg 3."""
         scheme, _, rest = self.database_url.partition("://")
@@ -158,6 +180,20 @@ class Settings(BaseSettings):
         if not all(found) or not found.keys().isdisjoint(MODEL_SIZES):
             raise ValueError("a name is missing, or is that of a model of our own")
         return found
+
+    @property
+    def allowed_outside(self) -> frozenset[tuple[str, int]]:
+        """OUTGOING_ALLOW as hosts, in small letters and without brackets, and ports.
+
+        Raises ValueError.
+        """
+        found = set()
+        for item in filter(None, map(str.strip, self.outgoing_allow.split(","))):
+            parts = urlsplit(f"//{item}")
+            if not parts.hostname or not parts.port or parts.netloc != item or "@" in item:
+                raise ValueError("an item is not host:port")
+            found.add((parts.hostname, parts.port))
+        return frozenset(found)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -222,6 +258,10 @@ def problems(settings: Settings) -> list[str]:
         _ = settings.aliases
     except (ValueError, OptionInvalid) as error:
         found.append(f"MODEL_ALIASES must read name=size, as in whisper-1=small: {error}")
+    try:
+        _ = settings.allowed_outside
+    except ValueError:
+        found.append("OUTGOING_ALLOW must read host:port, separated by commas: nas.lan:8443")
     unknown = set(settings.queues) - {*CONSUMED_QUEUES, QUEUE_DLQ}
     if unknown:
         found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")

@@ -5,7 +5,6 @@ from typing import Any
 from flask import Response, jsonify
 from flask.views import MethodView
 
-from api.admin_key import ADMIN_ONLY, require_admin_key
 from api.blueprint import Blueprint
 from api.current import current_services
 from api.schemas.base import NoQuerySchema
@@ -39,15 +38,9 @@ from services.health import admin_health
 from services.storage_report import StorageReport, storage_report
 
 blp = Blueprint("admin", __name__, url_prefix="/admin", description="For the operator")
-# Before anything else of the request is looked at, its body included.
-blp.before_request(require_admin_key)
-
-admin_only = blp.doc(security=ADMIN_ONLY)
-
 ACTION_CODES = (
     "request_invalid",
     "media_type_unsupported",
-    "admin_key_invalid",
     "validation_error",
     "option_invalid",
     "database_unavailable",
@@ -58,10 +51,9 @@ ACTION_CODES = (
 class AdminHealth(MethodView):
     """The installation."""
 
-    @admin_only
     @blp.arguments(NoQuerySchema, location="query")
     @blp.response(200, AdminHealthSchema)
-    @blp.fails("admin_key_invalid", "option_invalid", "database_unavailable")
+    @blp.fails("option_invalid", "database_unavailable")
     def get(self, _query: dict[str, Any]) -> Response:
         """Show database, queues, workers, their model pools and the errors of the last hour."""
         # As it is: dumping by the schema would drop what it does not name.
@@ -72,10 +64,9 @@ class AdminHealth(MethodView):
 class AdminStorage(MethodView):
     """The store of recordings."""
 
-    @admin_only
     @blp.arguments(NoQuerySchema, location="query")
     @blp.response(200, StorageSchema)
-    @blp.fails("admin_key_invalid", "option_invalid", "database_unavailable", "storage_error")
+    @blp.fails("option_invalid", "database_unavailable", "storage_error")
     def get(self, _query: dict[str, Any]) -> StorageReport:
         """Show how full the store is, files that no job asks for and recordings that are lost."""
         return storage_report(current_services())
@@ -85,11 +76,9 @@ class AdminStorage(MethodView):
 class Errors(MethodView):
     """The dead letters."""
 
-    @admin_only
     @blp.arguments(ErrorListQuerySchema, location="query")
     @blp.response(200, ErrorListSchema)
     @blp.fails(
-        "admin_key_invalid",
         "validation_error",
         "option_invalid",
         "cursor_invalid",
@@ -105,10 +94,9 @@ class Errors(MethodView):
 class Error(MethodView):
     """One dead letter."""
 
-    @admin_only
     @blp.arguments(NoQuerySchema, location="query")
     @blp.response(200, DeadLetterSchema)
-    @blp.fails("admin_key_invalid", "error_log_not_found", "option_invalid", "database_unavailable")
+    @blp.fails("error_log_not_found", "option_invalid", "database_unavailable")
     def get(self, _query: dict[str, Any], error_id: str) -> ErrorView:
         """Show one dead letter: message, stack, options, attempts, and what a retry can use."""
         return get_error(current_services(), parse_error_id(error_id))
@@ -118,7 +106,6 @@ class Error(MethodView):
 class ErrorRetry(MethodView):
     """One dead letter, to be tried again."""
 
-    @admin_only
     @blp.arguments(ChangesSchema, location="json", required=False)
     @blp.response(200, DeadLetterSchema)
     @blp.fails(
@@ -136,7 +123,6 @@ class ErrorRetry(MethodView):
 class ErrorResolve(MethodView):
     """One dead letter, to be settled."""
 
-    @admin_only
     @blp.arguments(NoteSchema, location="json", required=False)
     @blp.response(200, DeadLetterSchema)
     @blp.fails(*ACTION_CODES, "error_log_not_found")
@@ -149,11 +135,9 @@ class ErrorResolve(MethodView):
 class ErrorExpire(MethodView):
     """One dead letter, to be given up for good."""
 
-    @admin_only
     @blp.arguments(NoQuerySchema, location="query")
     @blp.response(200, DeadLetterSchema)
     @blp.fails(
-        "admin_key_invalid",
         "error_log_not_found",
         "job_state_conflict",
         "option_invalid",
@@ -169,7 +153,6 @@ class ErrorExpire(MethodView):
 class ErrorsRetry(MethodView):
     """Many dead letters, to be tried again."""
 
-    @admin_only
     @blp.arguments(RetrySelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
     @blp.fails(*ACTION_CODES)
@@ -183,7 +166,6 @@ class ErrorsRetry(MethodView):
 class ErrorsResolve(MethodView):
     """Many dead letters, to be settled."""
 
-    @admin_only
     @blp.arguments(ResolveSelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
     @blp.fails(*ACTION_CODES)
@@ -197,7 +179,6 @@ class ErrorsResolve(MethodView):
 class ErrorsExpire(MethodView):
     """Many dead letters, to be given up for good."""
 
-    @admin_only
     @blp.arguments(ExpireSelectionSchema, location="json")
     @blp.response(200, OutcomesSchema)
     @blp.fails(*ACTION_CODES)

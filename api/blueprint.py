@@ -10,9 +10,12 @@ from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
+from api.credentials import TOKEN_PARAMETER
 from api.errors import STATUS_OF_CODE
 from api.multipart import receive_form
 from api.schemas.errors import ErrorSchema
+from api.scopes import OPEN_BLUEPRINTS
+from api.security import describe_access
 from api.uploads import open_upload
 from domain.errors import OptionInvalid
 
@@ -24,7 +27,8 @@ class Parser(FlaskParser):
 
     def load_querystring(self, req: Request, schema: Schema) -> Mapping[str, str]:  # noqa: ARG002 - the library's signature
         """The query parameters. Raises OptionInvalid when one is repeated differently."""
-        return single_values(req.args.items(multi=True))
+        given = req.args.items(multi=True)
+        return single_values((name, value) for name, value in given if name != TOKEN_PARAMETER)
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The JSON body. Raises UnsupportedMediaType for one that does not say it is JSON."""
@@ -61,6 +65,18 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     response: Callable[..., Callable[[View], View]]
     alt_response: Callable[..., Callable[[View], View]]
     before_request: Callable[[View], View]
+
+    # What a failure looks like; doors of other APIs have schemas of their own.
+    ERROR_SCHEMA: type[Schema] = ErrorSchema
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._document_access)
+
+    def _document_access(
+        self, doc: dict[str, Any], _info: dict[str, Any], **_: object
+    ) -> dict[str, Any]:
+        return describe_access(doc, is_open=self.name in OPEN_BLUEPRINTS, schema=self.ERROR_SCHEMA)
 
     def arguments(self, schema: Any, **kwargs: Any) -> Callable[[View], View]:
         """As the library's, but the 422 answer is documented by `fails` alone."""

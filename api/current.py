@@ -10,6 +10,7 @@ from services.event_hub import EventHub
 
 EXTENSION = "scriptorium"
 EVENTS = "scriptorium.events"
+KEY_RING = "scriptorium.keys"
 
 
 def current_services() -> Services:

@@ -6,12 +6,20 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api as SmorestApi
 
-from api import admin, docs, events, health, jobs, results, transcriptions
-from api.admin_key import SECURITY_SCHEMES
+from api import admin, audit, docs, events, health, jobs, results, transcriptions
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
+from api.security import SECURITY_SCHEMES
 
-BLUEPRINTS = (transcriptions.blp, results.blp, jobs.blp, events.blp, health.blp, admin.blp)
+BLUEPRINTS = (
+    transcriptions.blp,
+    results.blp,
+    jobs.blp,
+    events.blp,
+    health.blp,
+    admin.blp,
+    audit.blp,
+)
 
 
 class Api(SmorestApi):  # type: ignore[misc]

@@ -24,6 +24,7 @@ ScriptoriumError                internal_error
 +- ApiKeyNotFound               api_key_not_found
 +- TenantNotFound               tenant_not_found
 +- JobStateConflict             job_state_conflict
++- IdempotencyConflict          idempotency_conflict
 +- ResultNotReady               result_not_ready
 +- JobFailed                    (the code of the failure)
 +- JobCancelled                 job_cancelled
@@ -31,6 +32,10 @@ ScriptoriumError                internal_error
 +- AudioGone                    audio_gone
 +- TooManyStreams               too_many_streams
 +- ServerBusy                   server_busy
++- LimitExceeded
+|  +- RateLimited               rate_limited
+|  +- TooManyJobs               too_many_jobs
+|  +- QuotaExceeded             quota_exceeded
 +- StorageError                 storage_error         transient
 |  +- StorageFull               storage_full          transient
 +- DatabaseUnavailable          database_unavailable  transient
@@ -120,7 +125,9 @@ class ApiKeyInvalid(RequestError):
 
     code = "api_key_invalid"
 
-    def __init__(self, message: str = "send a valid API key, as X-API-Key or as a bearer token"):
+    def __init__(
+        self, message: str = "send a valid API key, as X-API-Key or as a bearer token"
+    ) -> None:
         super().__init__(message)
 
 
@@ -214,6 +221,12 @@ class JobStateConflict(ScriptoriumError):
     code = "job_state_conflict"
 
 
+class IdempotencyConflict(ScriptoriumError):
+    """The Idempotency-Key came before, with something else."""
+
+    code = "idempotency_conflict"
+
+
 class ResultNotReady(ScriptoriumError):
     """The job has no result: it is not finished, or ended without one."""
 
@@ -256,6 +269,28 @@ class ServerBusy(ScriptoriumError):
     """Who waits for a transcript would wait too long; `details.retry_after_s` says when not."""
 
     code = "server_busy"
+
+
+class LimitExceeded(ScriptoriumError):
+    """The tenant uses as much as it may; `details.retry_after_s` says when to come again."""
+
+    code = "rate_limited"
+
+
+class RateLimited(LimitExceeded):
+    """More requests than the tenant may send in a minute."""
+
+
+class TooManyJobs(LimitExceeded):
+    """As many jobs of the tenant wait as may."""
+
+    code = "too_many_jobs"
+
+
+class QuotaExceeded(LimitExceeded):
+    """The tenant handed in as many bytes or hours today as it may."""
+
+    code = "quota_exceeded"
 
 
 class StorageError(ScriptoriumError):

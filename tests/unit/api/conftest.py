@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import api.audit
 from api.current import EXTENSION
 from app import create_app
 from audio.probe import AudioProbe
@@ -20,6 +21,7 @@ def settings(tmp_path):
     return load_settings(
         database_url="postgresql://nobody@127.0.0.1:1/none",
         redis_url="redis://127.0.0.1:1/0",
+        auth="off",  # keys have tests of their own: test_auth.py
         admin_api_key=ADMIN_KEY,
         data_dir=tmp_path,
         max_upload_size_mb=1,
@@ -59,6 +61,16 @@ def app(shared_app, services):
     # Making the specification takes a while; the services are all that differs.
     shared_app.extensions[EXTENSION] = services
     return shared_app
+
+
+@pytest.fixture(autouse=True)
+def audited(monkeypatch):
+    """What the audit log was told: action and target."""
+    entries = []
+    monkeypatch.setattr(
+        api.audit, "record_action", lambda services, principal, *said: entries.append(said[:2])
+    )
+    return entries
 
 
 @pytest.fixture

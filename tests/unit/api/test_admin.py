@@ -34,7 +34,7 @@ def test_nobody_enters_without_the_key(client, method, address, headers):
     answer = client.open(address, method=method, headers=headers, data=b"{not json")
 
     assert answer.status_code == 401
-    assert answer.json["code"] == "admin_key_invalid"
+    assert answer.json["code"] == "api_key_invalid"
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 

@@ -37,8 +37,8 @@ def test_every_error_code_has_a_status():
         ("GET", "/jobs/?lmit=5", 422, "option_invalid"),
         ("GET", "/jobs/?limit=5&limit=6", 422, "option_invalid"),
         ("GET", "/jobs/?filename=%00", 422, "option_invalid"),
-        ("GET", "/admin/health", 401, "admin_key_invalid"),
-        ("POST", "/admin/errors/retry", 401, "admin_key_invalid"),
+        ("GET", "/admin/health", 401, "api_key_invalid"),
+        ("POST", "/admin/errors/retry", 401, "api_key_invalid"),
     ],
 )
 def test_every_refusal_has_the_one_shape(client, method, address, status, code):
