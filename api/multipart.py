@@ -52,13 +52,14 @@ def receive_form(
     known: Collection[str],
     open_upload: Callable[[], Upload],
     is_file_required: bool = True,
+    into: Form | None = None,
 ) -> Form:
-    """Read the whole body.
+    """Read the whole body; `into` lets the caller see the fields while the rest is on its way.
 
     Raises OptionInvalid for an unknown field as soon as it begins, FileMissing without a
     file, UploadInterrupted when the form breaks off, RequestError when it is no form.
     """
-    collector = _Collector(known, open_upload)
+    collector = _Collector(known, open_upload, Form() if into is None else into)
     decoder = MultipartDecoder(_boundary(request), MAX_BUFFER_BYTES, max_parts=MAX_PARTS)
     body = read_body(request, request.max_content_length or 0)
     for chunk in chain(body, [None]):
@@ -96,8 +97,10 @@ def _events(decoder: MultipartDecoder, chunk: bytes | None) -> list[Event]:
 class _Collector:
     """Puts the parts of one form where they belong."""
 
-    def __init__(self, known: Collection[str], open_upload: Callable[[], Upload]) -> None:
-        self.form = Form()
+    def __init__(
+        self, known: Collection[str], open_upload: Callable[[], Upload], form: Form
+    ) -> None:
+        self.form = form
         self._known = known
         self._open_upload = open_upload
         self._name = ""

@@ -1,7 +1,8 @@
 """What went wrong, in words that every door can put into its own API's shape."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response
@@ -22,8 +23,8 @@ class Problem:
     code: str  # stable, as in docs/api.md
     message: str
     field: str | None  # of the request, where one is at fault
-    details: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def retry_after_s(self) -> int | None:
@@ -74,4 +75,4 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _is_by_field(body: Mapping[str, Any]) -> bool:
-    return body["code"] == "validation_error"
+    return bool(body["code"] == "validation_error")
