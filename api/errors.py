@@ -46,6 +46,8 @@ STATUS_OF_CODE = {
     "option_invalid": 422,
     "cursor_invalid": 422,
     "file_missing": 422,
+    "source_url_refused": 422,
+    "source_unavailable": 422,
     "audio_invalid": 422,
     "audio_unreadable": 422,
     "audio_stream_missing": 422,

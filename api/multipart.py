@@ -18,9 +18,9 @@ from werkzeug.sansio.multipart import (
 )
 
 from api.body import read_body
-from api.filenames import clean_filename
 from api.schemas.base import refuse_unknown_option
 from domain.errors import FileMissing, OptionInvalid, RequestError, UploadInterrupted
+from domain.filenames import clean_filename
 from storage.base import Upload
 
 FILE = "file"

@@ -9,7 +9,6 @@ from flask.views import MethodView
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_principal, current_services, current_tenant
-from api.filenames import clean_filename
 from api.multipart import FormFile
 from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
 from api.schemas.options import (
@@ -21,6 +20,7 @@ from api.schemas.options import (
 )
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload, receive_raw, require_bytes
 from domain.errors import JobNotFound, OptionInvalid
+from domain.filenames import clean_filename
 from domain.lifecycle import JobStatus, Priority
 from domain.submission import Submission
 from services.jobs import cancel_job, get_job, purge_job, submit_job

@@ -8,6 +8,8 @@ ScriptoriumError                internal_error
 |  +- FileMissing               file_missing
 |  +- UploadTooLarge            upload_too_large
 |  +- UploadInterrupted         upload_interrupted
+|  +- SourceRefused             source_url_refused
+|  +- SourceUnavailable         source_unavailable
 |  +- UploadOffsetMismatch      upload_offset_mismatch
 |  +- UploadChecksumMismatch    upload_checksum_mismatch
 |  +- TusVersionUnsupported     tus_version_unsupported
@@ -189,6 +191,18 @@ class BatchNotFound(ScriptoriumError):
     """No batch has this id."""
 
     code = "batch_not_found"
+
+
+class SourceRefused(RequestError):
+    """The address of a recording is one that this server must not call; `details.reason`."""
+
+    code = "source_url_refused"
+
+
+class SourceUnavailable(RequestError):
+    """The address of a recording gave none; `details.reason`, and `details.status` if it spoke."""
+
+    code = "source_unavailable"
 
 
 class JobNotFound(ScriptoriumError):

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore, Semaphore
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -15,6 +16,7 @@ from audio.probe import AudioProbe, probe
 from config import Settings
 from database import get_db_session, get_statement_session
 from domain.retry import RetryPolicy
+from outgoing.rules import Rules
 from services.broker import queue_depths
 from services.dispatch import publish
 from storage.base import Storage
@@ -35,6 +37,10 @@ class Services:
     queue_depths: Callable[[], dict[str, int] | None]
     # For single statements: each commits as it ends.
     open_statement: Callable[[], AbstractContextManager[Session]] = get_statement_session
+
+    outgoing: Rules = field(default_factory=Rules)  # for requests to other servers
+    # Recordings fetched from elsewhere at once, in this process.
+    fetch_places: Semaphore = field(default_factory=partial(BoundedSemaphore, 4))
 
     @property
     def lease(self) -> timedelta:
@@ -67,4 +73,6 @@ def build_services(settings: Settings) -> Services:
             timeout_s=settings.probe_timeout_s,
         ),
         queue_depths=partial(queue_depths, settings),
+        outgoing=Rules(allowed=settings.allowed_outside),
+        fetch_places=BoundedSemaphore(settings.max_fetches),
     )

@@ -15,7 +15,9 @@ LAYERS = {
     **dict.fromkeys(["api", "console", "tasks", "realtime"], 5),
     "services": 4,
     **dict.fromkeys(["database", "model_pool", "hosting"], 3),
-    **dict.fromkeys(["models", "audio", "engines", "formats", "storage", "celery_app"], 2),
+    **dict.fromkeys(
+        ["models", "audio", "engines", "formats", "storage", "outgoing", "celery_app"], 2
+    ),
     "config": 1,
     "domain": 0,
 }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from api.filenames import attachment, clean_filename, safe_audio_type
+from api.filenames import attachment, safe_audio_type
+from domain.filenames import clean_filename
 
 
 @pytest.mark.parametrize(
