@@ -36,10 +36,12 @@ test: setup-dev ## run every test, with real Postgres, Valkey and weights; pytes
 	@$(PY) -m scripts.models ensure tiny base
 	@$(PY) -m pytest $(ARGS)
 
-check: setup-dev ## check format, lint, types; run the unit and contract tests
+check: setup-dev ## check format, lint, types, known weaknesses; run the unit and contract tests
 	@$(RUFF) format --check -q .
 	@$(RUFF) check -q .
 	@$(PY) -m mypy .
+	@$(PY) -m bandit -q -ll -r . -c pyproject.toml
+	@$(PY) -m scripts.audit_packages
 	@$(PY) -m pytest -q tests/unit tests/contract
 
 fmt: setup-dev ## format the code

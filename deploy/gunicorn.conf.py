@@ -67,7 +67,7 @@ limit_request_line = 8190  # bytes
 limit_request_fields = 64
 
 # Heartbeats are writes to a file: on a disk that is busy they may come too late.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of files without names
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of files without names # nosec B108
 control_socket_disable = True  # it would stand in the home folder, one for all servers there
 
 accesslog = None  # the API logs its requests itself, with their ids
