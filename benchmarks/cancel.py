@@ -43,7 +43,7 @@ def cancel(jobs: int, model_size: str, json_path: Path | None) -> None:
         recording = make_long(folder, SPEECH_S)
         with (
             running_server(folder, model_size=model_size) as server,
-            httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client,
+            httpx.Client(base_url=server.url, headers=server.headers, timeout=TIMEOUT_S) as client,
         ):
             measured = [_measure(client, recording, dice.uniform(0, 5)) for _ in range(jobs)]
     report(measured, machine)

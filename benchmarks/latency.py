@@ -160,7 +160,10 @@ async def by_form(running: RunningServer, path: Path) -> AsyncIterator[Submit]:
     """A client that sends a form, as curl and browsers do."""
     content = await asyncio.to_thread(path.read_bytes)
     async with httpx.AsyncClient(
-        base_url=running.url, trust_env=False, timeout=SUBMIT_TIMEOUT_S
+        base_url=running.url,
+        headers=running.headers,
+        trust_env=False,
+        timeout=SUBMIT_TIMEOUT_S,
     ) as http:
 
         async def submit() -> str:

@@ -44,6 +44,11 @@ class RunningServer:
     worker_ready_s: float | None  # None: nobody waited for it
     data_dir: Path
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request to it carries."""
+        return {"X-API-Key": self.admin_key}
+
     def host_pids(self) -> list[int]:
         """The model hosts that live now: they may outlive the worker that started them."""
         return model_host_pids(self.data_dir)
@@ -109,6 +114,7 @@ def server_environment(
         "ADMIN_API_KEY": secrets.token_hex(24),
         "WHISPER_MODEL_SIZE": model_size,
         "CELERY_CONCURRENCY": str(concurrency),
+        "LIMIT_REQUESTS_PER_MINUTE": "0",  # one client stands for many
         "MAKEFLAGS": "",  # of the make that may have started us
     }
     return child_environment(**{**own, **settings})

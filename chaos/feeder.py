@@ -48,13 +48,13 @@ def plan_submissions(
 class Feeder:
     """Hands in what is released. A submission is repeated until it is accepted."""
 
-    def __init__(self, url: str, submissions: Iterator[Submission], seed: int) -> None:
+    def __init__(self, url: str, key: str, submissions: Iterator[Submission], seed: int) -> None:
         self.accepted: dict[str, UUID] = {}  # by file name
         self.repeats = 0
         self.found_again = 0
         self.released = 0
         self.in_flight = 0  # submissions that wait for their answer now
-        self._url = url
+        self._url, self._key = url, key
         self._submissions = submissions
         self._waiting: queue.Queue[Submission] = queue.Queue()
         self._lock = threading.Lock()
@@ -91,7 +91,7 @@ class Feeder:
 
     def _run(self, client: str, seed: int) -> None:
         draw = random.Random(f"{seed}-{client}")  # noqa: S311 - not a secret
-        headers = {"X-Client-ID": client}
+        headers = {"X-Client-ID": client, "X-API-Key": self._key}
         try:
             with httpx.Client(
                 base_url=self._url, timeout=TIMEOUT_S, trust_env=False, headers=headers

@@ -121,7 +121,7 @@ def _attack(
 ) -> Finished:
     expected = _undisturbed(plan, target, cuts, paths)
     say(f"{len(expected)} recordings transcribed undisturbed; the attack begins")
-    feeder = Feeder(target.url, plan_submissions(plan.seed, cuts, paths), plan.seed)
+    feeder = Feeder(target.url, target.key, plan_submissions(plan.seed, cuts, paths), plan.seed)
     feeder.start()
     try:
         attack = Attack(target, feeder, plan.seed, say)
@@ -162,7 +162,7 @@ def _undisturbed(
 ) -> dict[str, str]:
     """The transcript of each recording, before anything is hurt."""
     submissions = (Submission(f"{cut.name}.wav", paths[cut.name], "normal") for cut in cuts)
-    feeder = Feeder(target.url, submissions, plan.seed)
+    feeder = Feeder(target.url, target.key, submissions, plan.seed)
     feeder.start()
     feeder.release(len(cuts))
     await_value(

@@ -32,6 +32,11 @@ class Target:
     slots: dict[int, int] = field(default_factory=dict)  # place of each worker, by process id
 
     @property
+    def key(self) -> str:
+        """What every request to it carries."""
+        return self.settings.admin_api_key
+
+    @property
     def children_per_worker(self) -> int:
         """How many prefork children each worker has."""
         return self.settings.celery_worker_concurrency

@@ -43,6 +43,7 @@ class Server:
             "REAP_INTERVAL_S": "0.5",
             "RETRY_BASE_S": "0.5",
             "REDISPATCH_AFTER_S": "5",
+            "LIMIT_REQUESTS_PER_MINUTE": "0",  # all tests together are one client
             **environment,
         }
         self._process = None
@@ -60,7 +61,7 @@ class Server:
             lambda: find_server(self.folder) or self._fail_if_gone(), START_TIMEOUT_S, "the server"
         )
         self.url = found.url
-        self.client = httpx.Client(base_url=found.url, timeout=90)
+        self.client = httpx.Client(base_url=found.url, headers=self.admin, timeout=90)
         await_value(self.workers, START_TIMEOUT_S, "a worker")
         return self
 

@@ -167,7 +167,7 @@ def test_admin_health_shows_the_workers_and_the_queues(server):
 
 def test_admin_wants_its_key(server):
     for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}):
-        answer = server.client.get("/admin/errors", headers=headers)
+        answer = httpx.get(f"{server.url}/admin/errors", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "api_key_invalid")
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from flask.testing import FlaskClient
 
+from api.current import EXTENSION
 from app import create_app
 from embedded.ports import free_port
 from embedded.process import ROOT
@@ -23,11 +25,22 @@ from tests.integration.services.conftest import (  # noqa: F401 - fixtures, foun
 )
 
 START_TIMEOUT_S = 60
+API_KEY = secrets.token_hex(16)  # of every server and client here
+KEY = {"X-API-Key": API_KEY}
+
+
+class KeyedClient(FlaskClient):
+    """Sends the admin key of the application that it asks, unless a test sends another."""
+
+    def __init__(self, app, *arguments, **options):
+        super().__init__(app, *arguments, **options)
+        key = app.extensions[EXTENSION].settings.admin_api_key
+        self.environ_base["HTTP_X_API_KEY"] = key
 
 
 @pytest.fixture
 def app(services):  # noqa: F811 - pytest's way to ask for a fixture
-    return create_app(services=services)
+    return make_app(services)
 
 
 @pytest.fixture
@@ -36,10 +49,14 @@ def client(app):
 
 
 @pytest.fixture
-def admin(app, services):  # noqa: F811 - pytest's way to ask for a fixture
-    client = app.test_client()
-    client.environ_base["HTTP_X_API_KEY"] = services.settings.admin_api_key
+def admin(client):
     return client
+
+
+def make_app(services):  # noqa: F811 - not the fixture
+    app = create_app(services=services)
+    app.test_client_class = KeyedClient
+    return app
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +75,13 @@ def web_server(database, redis_url, folder, **settings):
         **os.environ,
         "DATABASE_URL": database,
         "REDIS_URL": redis_url,
-        "ADMIN_API_KEY": secrets.token_hex(16),
+        "ADMIN_API_KEY": API_KEY,
         "DATA_DIR": str(folder),
         "MAX_UPLOAD_SIZE_MB": "2",
         "MIN_FREE_DISK_MB": "0",
         "PORT": str(port),
         "WEB_WORKERS": "1",
+        "LIMIT_REQUESTS_PER_MINUTE": "0",
         **settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]

@@ -10,14 +10,13 @@ from sqlalchemy import event
 
 import database
 from api.current import EVENTS
-from app import create_app
 from domain.errors import DatabaseUnavailable
 from services import event_hub
 from services.client_stream import open_client_stream
 from services.event_hub import EventHub
 from services.job_stream import JobCursor, open_job_stream
 from services.queue_positions import QueuePositions
-from tests.integration.api.conftest import wait_until
+from tests.integration.api.conftest import make_app, wait_until
 from tests.integration.api.event_jobs import (  # noqa: F401 - fixtures, found by their names
     hub,
     listen,
@@ -88,7 +87,7 @@ def test_one_look_asks_as_many_questions_for_many_as_for_one(services, client, s
 
 def test_past_the_limit_there_is_503_until_one_leaves(services, client):
     few = replace(services, settings=services.settings.model_copy(update={"max_event_streams": 1}))
-    app = create_app(services=few)
+    app = make_app(few)
     browser, address = app.test_client(), f"/transcribe/{submit(client)}/events"
 
     first = browser.get(address)
@@ -146,7 +145,7 @@ def test_a_stream_outlives_a_database_that_goes_away(services, client, monkeypat
         with services.open_session() as session:
             yield session
 
-    app = create_app(services=replace(services, open_session=open_session))
+    app = make_app(replace(services, open_session=open_session))
     answer = app.test_client().get(f"/transcribe/{submit(client)}/events")
     stream = EventReader(answer.response)
     stream.read(1)

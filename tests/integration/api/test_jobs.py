@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from api.errors import STATUS_OF_CODE
-from app import create_app
 from audio.ffmpeg import find_ffmpeg
 from audio.probe import probe
 from domain.transcript import Coverage, Gap, Suspicion
 from models import TranscriptionResult
 from services.transcription import run_job
+from tests.integration.api.conftest import make_app
 from tests.recordings import BAD_KINDS, make_recording
 
 
@@ -183,7 +183,7 @@ def test_two_uploads_of_one_file_at_once_are_two_jobs(app, services):
 def test_what_is_no_recording_is_refused_and_nothing_is_kept(services, tmp_path, kind):
     ffmpeg = find_ffmpeg("")
     real = replace(services, probe=lambda path: probe(path, ffmpeg=ffmpeg, timeout_s=30))
-    client = create_app(services=real).test_client()
+    client = make_app(real).test_client()
     path = make_recording(kind, tmp_path / "made")
 
     answer = client.post("/transcribe/", data={"file": (path.open("rb"), path.name)})

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.integration.api.conftest import wait_until
+from tests.integration.api.conftest import API_KEY, KEY, wait_until
 from tests.recordings import make_speechlike_wav
 
 MIB = 1024 * 1024
@@ -51,7 +51,8 @@ def connect(server):
     def connect(method, headers):
         connection = socket.create_connection((address.hostname, address.port), timeout=30)
         opened.append(connection)
-        head = f"{method} /transcribe/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
+        head = f"{method} /transcribe/ HTTP/1.1\r\nHost: x\r\nX-API-Key: {API_KEY}\r\n"
+        head += f"Connection: close\r\n{headers}\r\n"
         connection.sendall(head.encode())
         return connection
 
@@ -103,7 +104,9 @@ def test_too_large_a_body_is_refused_before_a_byte_of_it_is_sent(connect, files)
 
 
 def test_a_client_that_sends_too_much_anyway_still_reads_the_refusal(server, files):
-    answer = httpx.put(f"{server[0]}/transcribe/", content=b"x" * (8 * MIB), timeout=30)
+    answer = httpx.put(
+        f"{server[0]}/transcribe/", content=b"x" * (8 * MIB), headers=KEY, timeout=30
+    )
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "upload_too_large"
@@ -115,7 +118,7 @@ def test_a_chunked_body_is_cut_off_when_it_grows_too_large(server, files):
         for _ in range(3 * 16):
             yield b"x" * (MIB // 16)
 
-    answer = httpx.put(f"{server[0]}/transcribe/", content=pieces(), timeout=30)
+    answer = httpx.put(f"{server[0]}/transcribe/", content=pieces(), headers=KEY, timeout=30)
 
     assert answer.status_code == 413
     assert files() == []
@@ -125,19 +128,21 @@ def test_a_recording_is_taken_whole_and_comes_back_the_same(server, files, tmp_p
     content = make_speechlike_wav(tmp_path / "a.wav", 2).read_bytes()
     address = f"{server[0]}/transcribe/"
 
-    by_form = httpx.post(address, files={"file": ("ü 🎉.wav", content, "audio/wav")}, timeout=30)
-    by_put = httpx.put(f"{address}?filename=b.wav", content=content, timeout=30)
+    by_form = httpx.post(
+        address, files={"file": ("ü 🎉.wav", content, "audio/wav")}, headers=KEY, timeout=30
+    )
+    by_put = httpx.put(f"{address}?filename=b.wav", content=content, headers=KEY, timeout=30)
 
     assert (by_form.status_code, by_put.status_code) == (202, 202), by_form.text + by_put.text
     assert [path.read_bytes() for path in files()] == [content, content]
-    job = httpx.get(server[0] + by_form.headers["Location"]).json()
+    job = httpx.get(server[0] + by_form.headers["Location"], headers=KEY).json()
     assert (job["filename"], round(job["duration"])) == ("ü 🎉.wav", 2)
-    audio = httpx.get(server[0] + by_form.headers["Location"] + "/audio")
+    audio = httpx.get(server[0] + by_form.headers["Location"] + "/audio", headers=KEY)
     assert (audio.content, audio.headers["Content-Type"]) == (content, "audio/wav")
 
 
 def test_a_connection_survives_a_refused_upload(server):
-    with httpx.Client(base_url=server[0], timeout=30) as client:
+    with httpx.Client(base_url=server[0], headers=KEY, timeout=30) as client:
         refused = client.put("/transcribe/?nope=1", content=b"x" * 2_000_000)
         after = client.get("/health")
 

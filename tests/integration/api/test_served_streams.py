@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from services.event_hub import PING_EVERY_S
 from tests.conftest import execute
-from tests.integration.api.conftest import wait_until, web_server
+from tests.integration.api.conftest import API_KEY, KEY, wait_until, web_server
 from tests.integration.api.event_reader import EventReader
 from tests.recordings import make_speechlike_wav
 
@@ -64,7 +64,7 @@ def large_job(migrated_database):
 
 
 def submit(address, recording):
-    answer = httpx.put(f"{address}/transcribe/", content=recording, timeout=60)
+    answer = httpx.put(f"{address}/transcribe/", content=recording, headers=KEY, timeout=60)
     assert answer.status_code == 202, answer.text
     return answer.json()["job_id"]
 
@@ -77,7 +77,7 @@ def open_stream(address, job_id, receive_bytes=None):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     connection.settimeout(60)
     connection.connect((host.hostname, host.port))
-    head = f"GET /transcribe/{job_id}/events HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"GET /transcribe/{job_id}/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {API_KEY}\r\n\r\n"
     connection.sendall(head.encode())
     return connection, connection.recv(12)
 
@@ -105,7 +105,7 @@ def test_many_idle_listeners_leave_the_threads_to_requests_and_end_with_the_serv
     streams = [open_stream(address, jobs[number % 2]) for number in range(LISTENERS)]
 
     submitted = submit(address, recording)
-    seen = httpx.get(f"{address}/transcribe/{submitted}", timeout=30).json()
+    seen = httpx.get(f"{address}/transcribe/{submitted}", headers=KEY, timeout=30).json()
     stop(process)
     ends = [read_to_end(connection) for connection, _ in streams]
 
@@ -140,7 +140,8 @@ def test_streams_end_at_ctrl_c_too(serve, recording):
 def test_a_large_result_arrives_whole_over_a_real_connection(serve, large_job):
     address, _ = serve()
 
-    with httpx.stream("GET", f"{address}/transcribe/{large_job}/events", timeout=60) as answer:
+    events = f"{address}/transcribe/{large_job}/events"
+    with httpx.stream("GET", events, headers=KEY, timeout=60) as answer:
         events = list(EventReader(answer.iter_text()))
 
     assert [event.name for event in events] == [*["segments"] * 20, "completed"]
