@@ -43,7 +43,12 @@ parser = Parser()
 @parser.location_loader("multipart")
 def load_multipart(req: Request, schema: Schema) -> Mapping[str, Any]:
     """Fields of a form, and under `file` the upload that the file was written into."""
-    form = receive_form(req, known=schema.load_fields, open_upload=open_upload)
+    form = receive_form(
+        req,
+        known=schema.load_fields,
+        open_upload=open_upload,
+        is_file_required=getattr(schema.load_fields.get("file"), "required", False),
+    )
     values: dict[str, Any] = dict(single_values(form.fields))
     if form.file is not None:
         values["file"] = form.file
@@ -76,7 +81,14 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     def _document_access(
         self, doc: dict[str, Any], _info: dict[str, Any], **_: object
     ) -> dict[str, Any]:
+        if self.ERROR_SCHEMA is not ErrorSchema:
+            content = {"application/json": {"schema": self.ERROR_SCHEMA}}
+            doc["responses"]["default"] = {"description": "Any other failure", "content": content}
         return describe_access(doc, is_open=self.name in OPEN_BLUEPRINTS, schema=self.ERROR_SCHEMA)
+
+    def status_of(self, code: str) -> int:
+        """The status that goes with a code; a door of another API may have its own."""
+        return STATUS_OF_CODE[code]
 
     def arguments(self, schema: Any, **kwargs: Any) -> Callable[[View], View]:
         """As the library's, but the 422 answer is documented by `fails` alone."""
@@ -93,13 +105,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Document the error codes that this operation may answer with."""
         by_status: dict[int, list[str]] = {}
         for code in codes:
-            by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+            by_status.setdefault(self.status_of(code), []).append(code)
 
         def wrap(view: View) -> View:
             for status, names in by_status.items():
                 view = self.alt_response(
                     status,
-                    schema=ErrorSchema,
+                    schema=self.ERROR_SCHEMA,
                     description=f"{HTTPStatus(status).phrase}: "
                     + ", ".join(f"`{name}`" for name in names),
                 )(view)

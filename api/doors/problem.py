@@ -9,8 +9,10 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from api.blueprint import Blueprint
+from api.doors.waiting import answer_nobody
 from api.errors import handle_http_error, handle_own_error, handle_unexpected_error
 from domain.errors import ScriptoriumError
+from services.synchronous import ClientGone
 
 Render = Callable[["Problem"], Response]
 
@@ -45,6 +47,7 @@ class Refused(ScriptoriumError):
 
 def answer_problems(blp: Blueprint, render: Render) -> None:
     """Let a door answer every failure in its own API's shape."""
+    blp.register_error_handler(ClientGone, answer_nobody)
     for kind in (ScriptoriumError, HTTPException, Exception):
         blp.register_error_handler(kind, lambda error: render(problem_of(error)))
 
