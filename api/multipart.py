@@ -26,6 +26,8 @@ from storage.base import Upload
 FILE = "file"
 MAX_PARTS = 64
 MAX_FIELD_BYTES = 256 * 1024
+MAX_FIELDS_BYTES = 4 * 1024 * 1024  # of all fields together
+JSON_TYPE = "application/json"
 MAX_BUFFER_BYTES = 1024 * 1024  # one piece of the body and the headers of a part
 
 
@@ -53,6 +55,7 @@ def receive_form(
     open_upload: Callable[[], Upload],
     is_file_required: bool = True,
     into: Form | None = None,
+    max_parts: int = MAX_PARTS,
 ) -> Form:
     """Read the whole body; `into` lets the caller see the fields while the rest is on its way.
 
@@ -60,7 +63,7 @@ def receive_form(
     file, UploadInterrupted when the form breaks off, RequestError when it is no form.
     """
     collector = _Collector(known, open_upload, Form() if into is None else into)
-    decoder = MultipartDecoder(_boundary(request), MAX_BUFFER_BYTES, max_parts=MAX_PARTS)
+    decoder = MultipartDecoder(_boundary(request), MAX_BUFFER_BYTES, max_parts=max_parts)
     body = read_body(request, request.max_content_length or 0)
     for chunk in chain(body, [None]):
         for event in _events(decoder, chunk):
@@ -105,6 +108,7 @@ class _Collector:
         self._open_upload = open_upload
         self._name = ""
         self._value = bytearray()
+        self._fields_bytes = 0
 
     def take(self, event: Event) -> None:
         """Digest the next event of the form."""
@@ -121,7 +125,8 @@ class _Collector:
         refuse_unknown_option(self._name, self._known)
         if self._name == FILE:
             self._begin_file(part)
-        elif isinstance(part, File):
+        # JavaScript's forms write a JSON value as a file of that type.
+        elif isinstance(part, File) and part.headers.get("content-type") != JSON_TYPE:
             raise OptionInvalid(f"{self._name} is a field, not a file", option=self._name)
 
     def _begin_file(self, part: Field | File) -> None:
@@ -140,6 +145,9 @@ class _Collector:
             self.form.file.upload.write(event.data)
             return
         self._value += event.data
+        self._fields_bytes += len(event.data)
+        if self._fields_bytes > MAX_FIELDS_BYTES:
+            raise RequestError("the fields of the form are too long", maximum=MAX_FIELDS_BYTES)
         if len(self._value) > MAX_FIELD_BYTES:
             raise OptionInvalid(
                 f"{self._name} is too long", option=self._name, maximum=MAX_FIELD_BYTES
