@@ -70,6 +70,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     response: Callable[..., Callable[[View], View]]
     alt_response: Callable[..., Callable[[View], View]]
     before_request: Callable[[View], View]
+    after_request: Callable[[View], View]
 
     # What a failure looks like; doors of other APIs have schemas of their own.
     ERROR_SCHEMA: type[Schema] = ErrorSchema

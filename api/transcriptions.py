@@ -1,11 +1,14 @@
 """/transcribe/: hand in a recording, follow its job, end it."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from flask import Response, request, url_for
 from flask.views import MethodView
 
+from api.admission import outside
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_principal, current_services, current_tenant
@@ -19,15 +22,15 @@ from api.schemas.options import (
     options_from,
 )
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload, receive_raw, require_bytes
-from domain.errors import JobNotFound, OptionInvalid
+from domain.errors import FileMissing, JobNotFound, OptionInvalid
 from domain.filenames import clean_filename
 from domain.lifecycle import JobStatus, Priority
 from domain.submission import Submission
+from services.fetching import Fetched, fetch_recording
 from services.jobs import cancel_job, get_job, purge_job, submit_job
 from services.log_context import current_request_id
 from services.views import JobView
 from services.waiting import wait_for_change
-from storage.base import Upload
 
 blp = Blueprint("transcriptions", __name__, description="Recordings in, transcripts out")
 
@@ -49,6 +52,9 @@ SUBMIT_CODES = (
     "validation_error",
     "option_invalid",
     "file_missing",
+    "source_url_refused",
+    "source_unavailable",
+    "server_busy",
     "audio_unreadable",
     "audio_stream_missing",
     "audio_empty",
@@ -91,12 +97,11 @@ class Transcriptions(MethodView):
         """Submit a recording as a form.
 
         Options may stand in the form or in the address; the same option in both must agree.
-        The answer comes as soon as the recording is safe; follow the job at `Location`.
+        The recording is the part `file`, or is fetched from `source_url`. The answer comes as
+        soon as it is safe; follow the job at `Location`.
         """
-        file: FormFile = form.pop("file")
-        return submit(
-            file.upload, merge_given(query, form), file.filename, content_type=file.content_type
-        )
+        keep = recording_of(form.pop("file", None), form.pop("source_url", None))
+        return submit(merge_given(query, form), keep)
 
     @blp.arguments(PutQuerySchema, location="query")
     @blp.doc(requestBody=RAW_BODY)
@@ -108,7 +113,8 @@ class Transcriptions(MethodView):
         As the form, for clients that stream: options stand in the address.
         """
         filename = clean_filename(query.pop("filename", None))
-        return submit(receive_raw(), query, filename, content_type=request.mimetype or None)
+        file = FormFile(receive_raw(), filename, request.mimetype or None)
+        return submit(query, partial(keep_file, file))
 
 
 @blp.route("/transcribe/<string:job_id>")
@@ -157,24 +163,47 @@ class Transcription(MethodView):
         return job, 200 if job.status == JobStatus.CANCELLED else 202
 
 
+def recording_of(file: FormFile | None, source_url: str | None) -> Callable[[], Fetched]:
+    """What brings the recording into the store. Raises FileMissing, OptionInvalid for two."""
+    if file is not None and source_url is not None:
+        raise OptionInvalid("send file or source_url, not both", option="source_url")
+    if source_url is not None:
+        return partial(keep_source, source_url)
+    if file is None:
+        raise FileMissing("the form has no part named 'file', and no source_url", option="file")
+    require_bytes(file.upload)
+    return partial(keep_file, file)
+
+
+def keep_file(file: FormFile) -> Fetched:
+    """Make an upload a stored recording."""
+    return Fetched(file.upload.commit(), file.filename, file.content_type)
+
+
+def keep_source(url: str) -> Fetched:
+    """Fetch a recording; others are served meanwhile."""
+    with outside(request.environ):
+        return fetch_recording(current_services(), url)
+
+
 def submit(
-    upload: Upload, given: dict[str, Any], filename: str | None, *, content_type: str | None
+    given: dict[str, Any], keep: Callable[[], Fetched]
 ) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Make the upload a job, after everything else about the request was found good."""
+    """Keep a recording and make it a job, after all else about the request was found good."""
     services = current_services()
     options = options_from(given, default_model=services.settings.model_size)
-    require_bytes(upload)
+    recording = keep()
     principal = current_principal()
     submission = Submission(
         tenant=principal.tenant,
         key_id=principal.key_id,
         client=current_client(),
         priority=Priority[given.get("priority", "normal").upper()],
-        filename=filename,
-        content_type=content_type,
+        filename=recording.filename,
+        content_type=recording.content_type,
         request_id=current_request_id(),
     )
-    job_id = submit_job(services, upload.commit(), options, submission)
+    job_id = submit_job(services, recording.stored, options, submission)
     where = url_for("transcriptions.Transcription", job_id=job_id)
     receipt = {"job_id": job_id, "status": JobStatus.PENDING, "message": f"queued; see {where}"}
     return receipt, 202, {"Location": where}

@@ -84,7 +84,14 @@ class PutQuerySchema(SubmitQuerySchema):
 class SubmitFormSchema(OptionsSchema):
     """The multipart form of an upload."""
 
-    file = Upload(required=True, metadata={"description": "The recording"})
+    file = Upload(metadata={"description": "The recording; or `source_url`"})
+    source_url = fields.String(
+        metadata={
+            "description": "Where the recording lies, instead of `file`: an https address that "
+            "anybody on the internet could read. It is fetched before the answer comes",
+            "example": "https://example.org/talk.mp3",
+        }
+    )
 
 
 def merge_given(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
