@@ -13,6 +13,7 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.gpu import gpu
 from benchmarks.latency import latency
 from benchmarks.listeners import listeners
+from benchmarks.load import load
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.speed import speed
@@ -31,6 +32,7 @@ COMMANDS = (
     together,
     latency,
     listeners,
+    load,
     memory,
     cold_start,
     engine_start,

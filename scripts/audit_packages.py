@@ -62,7 +62,9 @@ def ask(name: str) -> str:
 
 def read_answers(answers: Sequence[str], ignored: Mapping[str, str] = IGNORED) -> Audit:
     """What the answers say together, without the vulnerabilities that are explained."""
-    known, unknown, vulnerable = set(), set(), set()
+    known: set[str] = set()
+    unknown: set[str] = set()
+    vulnerable: set[tuple[str, str, str]] = set()
     for item in (item for answer in answers for item in json.loads(answer)["dependencies"]):
         (unknown if "skip_reason" in item else known).add(item["name"])
         for weakness in item.get("vulns", ()):

@@ -166,7 +166,7 @@ def _end(session: Session) -> tuple[int, str]:
         .order_by(Entry.position.desc())
         .limit(1)
     ).one_or_none()
-    return (0, BEGINNING) if last is None else (last[0], last[1])
+    return (0, BEGINNING) if last is None else (last[0] or 0, last[1] or BEGINNING)
 
 
 def _sealed(services: Services) -> Iterator[AuditView]:
