@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,7 @@ import click
 from client.api import normal_address
 from client.commands import cancel_jobs, save_result, show_errors, show_jobs, show_status
 from client.files import EXTENSIONS, InputProblem
+from client.local_key import find_local_key
 from client.settings import Connection, TranscribeSettings
 from client.transcribe import transcribe_files
 
@@ -42,8 +44,12 @@ def with_connection(command: Command) -> Command:
         help="Address of the server.",
     )
     @click.option(
-        "--key", envvar="SCRIPTORIUM_API_KEY", show_envvar=True, help="Sent as X-API-Key."
+        "--key",
+        envvar="SCRIPTORIUM_API_KEY",
+        show_envvar=True,
+        help="Sent as X-API-Key. A server that `make up` started here needs none named.",
     )
+    @click.option("--data-dir", envvar="DATA_DIR", default=".data", type=Path, hidden=True)
     @click.option(
         "--timeout",
         type=click.FloatRange(min=0),
@@ -52,12 +58,15 @@ def with_connection(command: Command) -> Command:
         "Default: 5 until it has answered once, then 120.",
     )
     @wraps(command)
-    def connected(server: str, key: str | None, timeout: float | None, **given: Any) -> Any:
+    def connected(
+        server: str, key: str | None, data_dir: Path, timeout: float | None, **given: Any
+    ) -> Any:
         try:
             address = normal_address(server)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--server") from error
-        return command(connection=Connection(address, key, timeout), **given)
+        found = key or find_local_key(address, data_dir)
+        return command(connection=Connection(address, found, timeout), **given)
 
     return connected  # type: ignore[return-value]  # the options are click's, not the signature's
 

@@ -14,7 +14,9 @@ def error_lines(error: ClientError) -> list[str]:
         return [str(error)]
     lines = [f"{error.message} ({error.code})", *_facts(error.details)]
     if error.status in (401, 403):
-        lines.append("the key comes from --key or SCRIPTORIUM_API_KEY")
+        lines.append(
+            "the key comes from --key or SCRIPTORIUM_API_KEY, else from the server of this folder"
+        )
     if error.request_id:
         lines.append(f"request: {error.request_id}")
     return lines

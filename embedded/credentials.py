@@ -37,6 +37,20 @@ def secrets_path(data_dir: Path) -> Path:
     return data_dir / "secrets.json"
 
 
+def api_key_path(data_dir: Path) -> Path:
+    """Where the admin key stands alone, for command lines and for our own client."""
+    return data_dir / "api-key"
+
+
+def write_api_key(data_dir: Path, credentials: Credentials, admin_api_key: str) -> None:
+    """Keep the admin key in its file if we made it: one that was given to us stays where it is."""
+    path = api_key_path(data_dir)
+    if admin_api_key == credentials.admin_api_key:
+        write_private(path, f"{admin_api_key}\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
 def load_credentials(data_dir: Path) -> Credentials:
     """Read the secrets of this data folder, or make them on first use.
 

@@ -14,7 +14,12 @@ from pydantic import ValidationError
 from config import Settings, load_settings
 from domain.errors import ConfigurationError
 from embedded import plan
-from embedded.credentials import Credentials, load_credentials, make_private_folder
+from embedded.credentials import (
+    Credentials,
+    load_credentials,
+    make_private_folder,
+    write_api_key,
+)
 from embedded.default_model import default_model
 from embedded.errors import ServiceFailed, StopRequested
 from embedded.notice import ready_notice
@@ -179,6 +184,7 @@ class Launcher:
 
     def _serve(self, settings: Settings, credentials: Credentials) -> None:
         self._steps = None  # from here on the terminal belongs to whoever started us
+        write_api_key(self.data_dir, credentials, settings.admin_api_key)
         write_server_file(self.data_dir, base_url(settings))
         try:
             may_show = sys.stdout.isatty()

@@ -1,5 +1,9 @@
+"""What people are told once the server is up."""
+
+import shlex
+
 from config import Settings
-from embedded.credentials import Credentials, secrets_path
+from embedded.credentials import Credentials, api_key_path, secrets_path
 
 
 def ready_notice(
@@ -19,10 +23,21 @@ def ready_notice(
         rows.append(("Admin key", credentials.admin_api_key if shows_secrets else where))
     else:
         rows.append(("Admin key", "the ADMIN_API_KEY you set"))
-    rows.append(("Try it", f"curl -F file=@recording.mp3 {url}/transcribe/"))
+    header = key_header(settings, credentials)
+    rows.append(("Try it", f"curl {header}-F file=@recording.mp3 {url}/transcribe/"))
     rows.append(("Stop it", "Ctrl-C"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def key_header(settings: Settings, credentials: Credentials) -> str:
+    """The part of a curl line that brings the key, without showing it."""
+    if settings.auth == "off":
+        return ""
+    if settings.admin_api_key != credentials.admin_api_key:
+        return '-H "X-API-Key: $ADMIN_API_KEY" '
+    path = shlex.quote(str(api_key_path(settings.data_dir)))
+    return f'-H "X-API-Key: $(cat {path})" '
 
 
 def flower_login(

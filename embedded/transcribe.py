@@ -11,6 +11,7 @@ from pathlib import Path
 
 from config import Settings
 from domain.errors import ConfigurationError
+from embedded.credentials import api_key_path
 from embedded.errors import ServiceFailed
 from embedded.launcher import read_settings
 from embedded.process import ROOT, child_environment, die_with_parent
@@ -47,7 +48,7 @@ def transcribe(file: str, options: Sequence[str]) -> int:
     if settings.whisper_engine != "fake":
         run_step("scripts.models", "ensure", wanted_model(options) or settings.model_size)
     with running_server(settings) as url:
-        return run_client(["--server", url, file, *options])
+        return run_client(["--server", url, file, *options], key=local_key(settings))
 
 
 def names_server(options: Sequence[str]) -> bool:
@@ -126,14 +127,30 @@ def wait_for_server(launcher: subprocess.Popen[bytes], data_dir: Path, log: Path
     raise ServiceFailed(f"the server did not start; {log} has the whole story")
 
 
-def run_client(arguments: Sequence[str]) -> int:
-    """Run the client and return its exit code; Ctrl-C is its to handle."""
+def local_key(settings: Settings) -> str:
+    """The key of the server that runs here: of the settings, else the one it made."""
+    if settings.admin_api_key:
+        return settings.admin_api_key
+    try:
+        return api_key_path((ROOT / settings.data_dir).resolve()).read_text().strip()
+    except OSError:  # it runs with an ADMIN_API_KEY that this command was not given
+        return ""
+
+
+def run_client(arguments: Sequence[str], *, key: str = "") -> int:
+    """Run the client and return its exit code; Ctrl-C is its to handle.
+
+    It sends `key` unless SCRIPTORIUM_API_KEY or its options name another.
+    """
+    environment = child_environment(PYTHONPATH=str(ROOT))
+    if key:
+        environment.setdefault("SCRIPTORIUM_API_KEY", key)
     # A handler and not SIG_IGN: a child would inherit that one.
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         return subprocess.run(
             [sys.executable, "-m", "client", "transcribe", *arguments],
-            env=child_environment(PYTHONPATH=str(ROOT)),
+            env=environment,
             check=False,
         ).returncode
     finally:

@@ -4,7 +4,13 @@ import stat
 import pytest
 
 from domain.errors import ConfigurationError
-from embedded.credentials import load_credentials, secrets_path, write_private
+from embedded.credentials import (
+    api_key_path,
+    load_credentials,
+    secrets_path,
+    write_api_key,
+    write_private,
+)
 
 
 def test_secrets_are_made_once_and_reused(tmp_path):
@@ -31,6 +37,24 @@ def test_no_secret_shows_in_the_repr(tmp_path):
     shown = repr(credentials)
 
     assert not any(value in shown for value in vars(credentials).values())
+
+
+def test_the_admin_key_stands_alone_in_a_file_for_its_owner(tmp_path):
+    credentials = load_credentials(tmp_path)
+
+    write_api_key(tmp_path, credentials, credentials.admin_api_key)
+
+    assert api_key_path(tmp_path).read_text().strip() == credentials.admin_api_key
+    assert stat.S_IMODE(api_key_path(tmp_path).stat().st_mode) == 0o600
+
+
+def test_an_admin_key_that_somebody_chose_is_not_written_down(tmp_path):
+    credentials = load_credentials(tmp_path)
+    write_api_key(tmp_path, credentials, credentials.admin_api_key)
+
+    write_api_key(tmp_path, credentials, "a-key-of-my-own-1234")
+
+    assert not api_key_path(tmp_path).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"postgres_password": "x"}'])

@@ -28,7 +28,7 @@ def test_a_person_is_shown_the_key_that_was_made_for_them(credentials):
 
     assert credentials.admin_api_key in notice
     assert f"{URL}/docs" in notice
-    assert f"curl -F file=@recording.mp3 {URL}/transcribe/" in notice
+    assert f'curl -H "X-API-Key: $(cat /d/api-key)" -F file=@recording.mp3 {URL}' in notice
 
 
 def test_a_log_is_told_the_place_of_the_secrets_and_none_of_them(credentials):
@@ -48,6 +48,23 @@ def test_secrets_that_people_set_themselves_are_never_shown(credentials):
     assert "a-key-of-my-own-1234" not in notice
     assert "my-own-password" not in notice
     assert credentials.admin_api_key not in notice
+    assert 'curl -H "X-API-Key: $ADMIN_API_KEY" -F' in notice
+
+
+def test_a_folder_with_a_blank_in_its_name_is_quoted_in_the_line_to_try(credentials):
+    settings = settings_with(credentials).model_copy(update={"data_dir": Path("/my data")})
+
+    notice = ready_notice(settings, credentials, URL, shows_secrets=True)
+
+    assert "$(cat '/my data/api-key')" in notice
+
+
+def test_without_keys_the_line_to_try_has_none(credentials):
+    settings = settings_with(credentials, auth="off")
+
+    notice = ready_notice(settings, credentials, URL, shows_secrets=True)
+
+    assert f"curl -F file=@recording.mp3 {URL}" in notice
 
 
 def test_without_flower_nothing_is_said_of_it(credentials):
