@@ -111,6 +111,10 @@ class Storage(Protocol):
         """A path that ffmpeg can read, for as long as the context lasts."""
         ...
 
+    def duplicate(self, key: str) -> str:
+        """The same bytes under a key of their own, to be deleted apart. Raises AudioGone."""
+        ...
+
     def open(self, key: str) -> BinaryIO:
         """Open for reading. Raises AudioGone when there is no such file."""
         ...
