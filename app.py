@@ -5,6 +5,7 @@ from flask import Flask
 from api.audit import install_audit
 from api.auth import authenticate
 from api.body import drain_refused_body
+from api.cors import install_cors
 from api.current import EVENTS, EXTENSION, KEY_RING
 from api.errors import handle_own_error, handle_unexpected_error
 from api.openapi import install_api
@@ -29,6 +30,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         settings = settings or load_settings()
         configure_logging(settings.log_level, settings.log_format)
         services = build_services(settings)
+    settings = settings or services.settings
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_PLAIN_BODY_BYTES
     app.url_map.strict_slashes = False
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     install_request_log(app)
     app.before_request(authenticate)
     install_audit(app)
+    install_cors(app, settings)
     install_api(app)
     app.after_request(drain_refused_body)
     app.register_error_handler(ScriptoriumError, handle_own_error)

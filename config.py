@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     max_event_streams: Annotated[int, Field(ge=1)] = 256
     auth: Literal["on", "off"] = "on"
     admin_api_key: str = ""
+    cors_origins: str = ""
     max_upload_size_mb: Annotated[int, Field(ge=1)] = 1000
     max_session_upload_mb: Annotated[int, Field(ge=1)] = 4096
     max_upload_sessions: Annotated[int, Field(ge=1)] = 100
@@ -117,6 +119,13 @@ class Settings(BaseSettings):
     keep_events_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 0
     orphan_after_h: Annotated[float, Field(gt=0)] = 24.0
 
+    # Webhooks
+    webhook_threads: Annotated[int, Field(ge=1, le=256)] = 8
+    webhook_timeout_s: Annotated[float, Field(gt=0)] = 15.0
+    webhook_progress_every_s: Annotated[float, Field(gt=0)] = 10.0
+    webhook_pause_after_h: Annotated[float, Field(gt=0)] = 72.0
+    keep_webhooks_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 30
+
     # Flower
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     flower_basic_auth: str = ""
@@ -149,6 +158,17 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """MAX_UPLOAD_SIZE_MB in bytes (MiB)."""
         return self.max_upload_size_mb * MIB
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """CORS_ORIGINS, each as a browser sends it: scheme, host and port. Raises ValueError."""
+        found = tuple(filter(None, map(str.strip, self.cors_origins.split(","))))
+        for origin in found:
+            parts = urlsplit(origin)
+            is_whole = parts.scheme in ("http", "https") and parts.netloc
+            if not is_whole or f"{parts.scheme}://{parts.netloc}" != origin or "*" in origin:
+                raise ValueError("an origin is not of the form https://host or https://host:port")
+        return found
 
     @property
     def max_session_bytes(self) -> int:
@@ -239,10 +259,6 @@ def problems(settings: Settings) -> list[str]:
         )
     if urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
         found.append("REDIS_URL must be a redis:// or rediss:// address of Valkey or Redis")
-    try:
-        canonical_model(settings.model_size)
-    except OptionInvalid as error:
-        found.append(f"WHISPER_MODEL_SIZE: {error}")
     if settings.model_pool_max_size < settings.model_pool_size:
         found.append("MODEL_POOL_MAX_SIZE must not be below MODEL_POOL_SIZE")
     if settings.lease_s < 3 * settings.heartbeat_s:
@@ -250,22 +266,35 @@ def problems(settings: Settings) -> list[str]:
             "LEASE_S must be at least three times HEARTBEAT_S: one beat may be lost and one "
             "late before a job is called abandoned"
         )
-    try:
-        _ = settings.weights
-    except ValueError:
-        found.append("CLIENT_WEIGHTS must read client=number, separated by commas: alice=3,bob=0.5")
-    try:
-        _ = settings.aliases
-    except (ValueError, OptionInvalid) as error:
-        found.append(f"MODEL_ALIASES must read name=size, as in whisper-1=small: {error}")
-    try:
-        _ = settings.allowed_outside
-    except ValueError:
-        found.append("OUTGOING_ALLOW must read host:port, separated by commas: nas.lan:8443")
     unknown = set(settings.queues) - {*CONSUMED_QUEUES, QUEUE_DLQ}
     if unknown:
         found.append(f"WORKER_QUEUES names unknown queues: {', '.join(sorted(unknown))}")
+    found.extend(unreadable(settings))
     found.extend(access_problems(settings))
+    return found
+
+
+def unreadable(settings: Settings) -> list[str]:
+    """Settings that hold more than one value each, or a name, and cannot be taken apart."""
+    parsed: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: canonical_model(settings.model_size), "WHISPER_MODEL_SIZE: {}"),
+        (
+            lambda: settings.weights,
+            "CLIENT_WEIGHTS must read client=number, with commas, as in alice=3,bob=0.5: {}",
+        ),
+        (lambda: settings.aliases, "MODEL_ALIASES must read name=size, as in whisper-1=small: {}"),
+        (lambda: settings.allowed_origins, "CORS_ORIGINS: {}; * would let every web page in"),
+        (
+            lambda: settings.allowed_outside,
+            "OUTGOING_ALLOW must read host:port, separated by commas, as in nas.lan:8443: {}",
+        ),
+    )
+    found = []
+    for parse, problem in parsed:
+        try:
+            parse()
+        except (ValueError, OptionInvalid) as error:
+            found.append(problem.format(error))
     return found
 
 

@@ -8,7 +8,7 @@ import api.audit
 from api.current import EXTENSION
 from app import create_app
 from audio.probe import AudioProbe
-from config import load_settings
+from config import Settings, load_settings
 from services.context import Services
 from storage.local import LocalStorage
 from tests.unit.api.fake_jobs import FakeJobs
@@ -53,7 +53,7 @@ def jobs(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shared_app():
-    return create_app(services=object())
+    return create_app(Settings(_env_file=None), services=object())
 
 
 @pytest.fixture
