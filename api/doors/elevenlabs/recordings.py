@@ -1,0 +1,61 @@
+"""The recording of a request, in the store: from the form, or from where the request says."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from flask import request
+
+from api.admission import outside
+from api.current import current_services
+from api.doors.elevenlabs.pcm import wrap_samples
+from api.multipart import FormFile
+from api.uploads import open_upload, require_bytes
+from services.fetching import fetch_recording
+from storage.base import StoredFile
+
+BARE_SAMPLES = "pcm_s16le_16"
+WAVE = "audio/wav"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A stored recording, and what its sender calls it."""
+
+    stored: StoredFile
+    filename: str | None
+    content_type: str | None
+
+
+def store_recording(form: dict[str, Any]) -> Recording:
+    """Keep what the form holds or names.
+
+    Raises FileMissing, Refused for bytes that are no samples, and as `fetch_recording`.
+    """
+    is_bare = form.get("file_format") == BARE_SAMPLES
+    file: FormFile | None = form.get("file")
+    if file is None:
+        return _fetch(form.get("source_url") or form["cloud_storage_url"], is_bare=is_bare)
+    require_bytes(file.upload)
+    if not is_bare:
+        return Recording(file.upload.commit(), file.filename, file.content_type)
+    wave = open_upload()
+    file.upload.seek(0)
+    wrap_samples(file.upload, wave, size_bytes=file.upload.size_bytes)
+    file.upload.discard()
+    return Recording(wave.commit(), file.filename, WAVE)
+
+
+def _fetch(url: str, *, is_bare: bool) -> Recording:
+    services = current_services()
+    with outside(request.environ):
+        fetched = fetch_recording(services, url)
+    if not is_bare:
+        return Recording(fetched.stored, fetched.filename, fetched.content_type)
+    try:
+        wave = open_upload()
+        with closing(services.storage.open(fetched.stored.key)) as samples:
+            wrap_samples(samples, wave, size_bytes=fetched.stored.size_bytes)
+        return Recording(wave.commit(), fetched.filename, WAVE)
+    finally:
+        services.storage.delete(fetched.stored.key)
