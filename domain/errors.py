@@ -10,6 +10,7 @@ ScriptoriumError                internal_error
 |  +- UploadInterrupted         upload_interrupted
 |  +- SourceRefused             source_url_refused
 |  +- SourceUnavailable         source_unavailable
+|  +- WebhookRefused            webhook_url_refused
 |  +- UploadOffsetMismatch      upload_offset_mismatch
 |  +- UploadChecksumMismatch    upload_checksum_mismatch
 |  +- TusVersionUnsupported     tus_version_unsupported
@@ -22,7 +23,11 @@ ScriptoriumError                internal_error
 +- UploadLocked                 upload_locked
 +- TooManyUploads               too_many_uploads
 +- BatchNotFound                batch_not_found
++- ModelNotFound                model_not_found
 +- ErrorLogNotFound             error_log_not_found
++- WebhookNotFound              webhook_not_found
++- DeliveryNotFound             delivery_not_found
++- TooManyWebhooks              too_many_webhooks
 +- ApiKeyNotFound               api_key_not_found
 +- TenantNotFound               tenant_not_found
 +- JobStateConflict             job_state_conflict
@@ -203,6 +208,36 @@ class SourceUnavailable(RequestError):
     """The address of a recording gave none; `details.reason`, and `details.status` if it spoke."""
 
     code = "source_unavailable"
+
+
+class WebhookRefused(RequestError):
+    """The address for messages is one that this server must not call; `details.reason`."""
+
+    code = "webhook_url_refused"
+
+
+class WebhookNotFound(ScriptoriumError):
+    """No endpoint for webhooks has this id."""
+
+    code = "webhook_not_found"
+
+
+class DeliveryNotFound(ScriptoriumError):
+    """No message of a webhook has this id, or it is not kept any more."""
+
+    code = "delivery_not_found"
+
+
+class TooManyWebhooks(ScriptoriumError):
+    """The tenant has as many endpoints for webhooks as one may have."""
+
+    code = "too_many_webhooks"
+
+
+class ModelNotFound(ScriptoriumError):
+    """No model has this name."""
+
+    code = "model_not_found"
 
 
 class JobNotFound(ScriptoriumError):

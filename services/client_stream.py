@@ -87,11 +87,11 @@ def open_client_stream(
 ) -> ClientStream:
     """A stream from that id on; from now on when it is empty. Raises OptionInvalid."""
     with snapshot(services) as session:
-        horizon = Position(session.scalar(select(_horizon())) or 0, 0)
+        present = Position(session.scalar(select(horizon())) or 0, 0)
     if not last_id:
-        return ClientStream(client, horizon, tenant=tenant)
+        return ClientStream(client, present, tenant=tenant)
     position = Position.parse(last_id)
-    if position > horizon:
+    if position > present:
         raise id_invalid(last_id)
     return ClientStream(client, position, tenant=tenant)
 
@@ -106,8 +106,8 @@ def catch_up(services: Services, stream: ClientStream) -> tuple[list[StreamEvent
 def read_page(session: Session, clients: Collection[str], after: Position) -> Page:
     """The next lines of these clients. Two queries, in a snapshot."""
     where = (tuple_(JobEvent.tx, JobEvent.id) > tuple_(after.tx, after.id),)
-    horizon, tx, event_id = session.execute(_bounds(*where)).one()
-    end = Position(horizon, 0) if tx is None else Position(tx, event_id)
+    until, tx, event_id = session.execute(_bounds(*where)).one()
+    end = Position(until, 0) if tx is None else Position(tx, event_id)
     lines = session.execute(
         select(
             JobEvent.tx,
@@ -136,19 +136,19 @@ def _bounds(*where: ColumnElement[bool]) -> Any:
     """The horizon, and the last line of a full page; nothing for a page that is not full."""
     last = (
         select(JobEvent.tx, JobEvent.id)
-        .where(*where, JobEvent.tx < _horizon())
+        .where(*where, JobEvent.tx < horizon())
         .order_by(JobEvent.tx, JobEvent.id)
         .offset(PAGE_LINES - 1)
         .limit(1)
         .subquery()
     )
-    now = select(_horizon().label("horizon")).subquery()
+    now = select(horizon().label("horizon")).subquery()
     return select(now.c.horizon, last.c.tx, last.c.id).select_from(
         now.outerjoin(last, last.c.id.is_not(None))
     )
 
 
-def _horizon() -> ColumnElement[int]:
+def horizon() -> ColumnElement[int]:
     """The oldest transaction that still runs; the next one when none does."""
     return cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
 

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32  # the specification asks for 24 to 64
@@ -45,3 +46,8 @@ def standard_headers(envelope: Envelope) -> dict[str, str]:
             "v1," + base64.b64encode(signature).decode() for signature in signatures
         ),
     }
+
+
+def message_id(delivery_id: UUID) -> str:
+    """The `webhook-id` of a message: the same for every attempt and every replay."""
+    return f"msg_{delivery_id.hex}"
