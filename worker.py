@@ -104,11 +104,15 @@ def run_model_host(place: int, alone: str | None) -> None:
 
 @main.command("reconciler")
 def run_reconciler() -> None:
-    """Dispatch what waits, take back what was abandoned, remove what has expired."""
+    """Dispatch what waits, take back what was abandoned, remove what expired, send webhooks."""
     from services.context import build_services
     from services.reconciler import Reconciler
+    from services.webhooks.deliverer import Deliverer
+    from services.webhooks.sending import Sender
 
-    reconciler = Reconciler(build_services(get_settings()))
+    services = build_services(get_settings())
+    reconciler = Reconciler(services)
+    deliverer = Deliverer(services, Sender(services.outgoing))
 
     def stop(signum: int, frame: FrameType | None) -> None:
         del signum, frame
@@ -116,7 +120,8 @@ def run_reconciler() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    reconciler.run()
+    with deliverer.running():
+        reconciler.run()
 
 
 @main.command("probe")

@@ -1,5 +1,6 @@
 """What goes of messages: with age, and with the job that they tell of."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,12 @@ def remove_old_messages(services: Services) -> int:
 def remove_messages_of_gone_jobs(services: Services) -> int:
     """Remove messages of jobs that were removed: some styles hold the whole transcript."""
     return _remove(services, Delivery.job_id != NO_JOB, ~exists().where(Job.id == Delivery.job_id))
+
+
+SWEEPS: tuple[Callable[[Services], int], ...] = (
+    remove_old_messages,
+    remove_messages_of_gone_jobs,
+)
 
 
 def _remove(services: Services, *which: Any) -> int:
