@@ -80,12 +80,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         self._prepare_doc_cbks.append(self._document_access)
 
     def _document_access(
-        self, doc: dict[str, Any], _info: dict[str, Any], **_: object
+        self, doc: dict[str, Any], _info: dict[str, Any], *, method: str, **_: object
     ) -> dict[str, Any]:
         if self.ERROR_SCHEMA is not ErrorSchema:
             content = {"application/json": {"schema": self.ERROR_SCHEMA}}
             doc["responses"]["default"] = {"description": "Any other failure", "content": content}
-        return describe_access(doc, is_open=self.name in OPEN_BLUEPRINTS, schema=self.ERROR_SCHEMA)
+        is_open = self.name in OPEN_BLUEPRINTS or method == "options"
+        return describe_access(doc, is_open=is_open, schema=self.ERROR_SCHEMA)
 
     def status_of(self, code: str) -> int:
         """The status that goes with a code; a door of another API may have its own."""
