@@ -33,15 +33,21 @@ _TLS = (
     ),
     ((ssl.SSLError, SSLError), "tls_failed", "the other server does not speak TLS as it should"),
 )
+_UNREACHABLE = "connect_failed", "the other server cannot be reached"
 _DURING_CONNECT = (
     *_TLS,
+    ((NewConnectionError,), *_UNREACHABLE),  # before timeouts: to the library it is one
     (_TIMEOUTS, "connect_timeout", "the other server cannot be reached in time"),
-    ((NewConnectionError, OSError), "connect_failed", "the other server cannot be reached"),
+    ((OSError,), *_UNREACHABLE),
 )
 _LATER = (
     *_TLS,
     (_TIMEOUTS, "idle_timeout", "the other server sent nothing for too long"),
-    ((ConnectionError,), "connection_lost", "the other server broke the connection off"),
+    (
+        (ConnectionError, http.client.IncompleteRead),
+        "connection_lost",
+        "the other server broke the connection off",
+    ),
     ((http.client.HTTPException,), "protocol_error", "the other server does not speak HTTP"),
 )
 

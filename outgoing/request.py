@@ -160,6 +160,7 @@ def _exchange(
                 decode_content=False,
             )
             response = connection.getresponse()
+        deadline.left_s(limits.total_s)  # a head that we cut off looks like a short one
         with closing(response):
             yield Answer(response, target, deadline)
 
