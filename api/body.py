@@ -13,6 +13,13 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 MAX_DRAIN_BYTES = 16 * 1024 * 1024
+# A 413 is given so that the body need not be sent, and for strangers and for those who send too
+# much nobody waits: after the answer gunicorn drops what it can in a moment, or the connection.
+UNREAD = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 
 
 def limit_body(request: Request, max_bytes: int) -> None:
@@ -57,10 +64,8 @@ def drain_refused_body(response: Response) -> Response:
     """
     announced = request.content_length or 0
     is_bounded = request.environ.get("wsgi.input_terminated") and announced <= MAX_DRAIN_BYTES
-    # A 413 is given so that the body need not be sent: waiting for it would be absurd.
     is_refused = (
-        response.status_code >= HTTPStatus.BAD_REQUEST
-        and response.status_code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        response.status_code >= HTTPStatus.BAD_REQUEST and response.status_code not in UNREAD
     )
     if is_refused and announced and is_bounded:
         stream = request.environ["wsgi.input"]

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from config import CONSUMED_QUEUES, Settings, load_settings, problems
 from domain.errors import ConfigurationError
+from tests.source_tree import ROOT
 
 GOOD = {
     "_env_file": None,
@@ -72,3 +75,17 @@ def test_the_owners_names_reach_the_settings(monkeypatch):
 
     assert (settings.model_size, settings.celery_worker_concurrency) == ("tiny", 4)
     assert settings.max_upload_bytes == 7 * 1024 * 1024
+
+
+@pytest.mark.parametrize("key", ["changemechangeme", "a" * 40, "your-secret-admin-key", "short"])
+def test_an_admin_key_that_can_be_guessed_is_refused(key):
+    with pytest.raises(ConfigurationError, match="ADMIN_API_KEY"):
+        load_settings(**{**GOOD, "admin_api_key": key})
+
+
+def test_the_example_as_it_is_has_no_admin_key():
+    example = (ROOT / ".env.example").read_text()
+    (given,) = re.findall(r"^ADMIN_API_KEY=(.*)$", example, re.MULTILINE)
+
+    with pytest.raises(ConfigurationError, match="ADMIN_API_KEY is required"):
+        load_settings(**{**GOOD, "admin_api_key": given})
