@@ -40,16 +40,16 @@ def render_transcription(
 
 
 def render_webhook(
-    transcription: Mapping[str, Any], *, request_id: str, metadata: Any, timestamp_s: int
+    transcription: Mapping[str, Any] | None, *, request_id: str, metadata: Any, timestamp_s: int
 ) -> dict[str, Any]:
-    """The body that tells of a finished transcription; `timestamp_s` is Unix time."""
+    """The body that tells of a transcription, or that there is none. `timestamp_s`: Unix time."""
     return {
         "type": WEBHOOK_TYPE,
         "event_timestamp": timestamp_s,
         "data": {
             "request_id": request_id,
             "webhook_metadata": metadata,
-            "transcription": dict(transcription),
+            "transcription": None if transcription is None else dict(transcription),
         },
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.transcript import Transcript
 from services.views import JobView
+from services.webhooks.elevenlabs_style import elevenlabs_body, elevenlabs_headers
 from services.webhooks.events import ENDS, PROGRESS, type_of
 from services.webhooks.signing import Envelope
 
@@ -79,6 +80,13 @@ def render_standard(notice: Notice) -> dict[str, Any]:
     return {"type": type_of(notice.event), "timestamp": moment(notice.at), "data": data}
 
 
+def render_elevenlabs(notice: Notice) -> dict[str, Any]:
+    """The body that ElevenLabs' clients read, with the transcript of a completed job."""
+    return elevenlabs_body(
+        notice.job, notice.transcript, notice.at, facts=notice.facts, data=notice.data
+    )
+
+
 def moment(at: datetime) -> str:
     """A time as messages write it: ISO 8601 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -87,4 +95,5 @@ def moment(at: datetime) -> str:
 # Doors add theirs here: one line each, their renderers stand in formats/doors.
 STYLES: dict[str, Style] = {
     STANDARD: Style(render_standard),
+    "elevenlabs": Style(render_elevenlabs, elevenlabs_headers, needs_transcript=True),
 }
