@@ -57,7 +57,7 @@ def check_form(form: Form, schema: Schema) -> dict[str, Any]:
     absent in every field, as an empty value does.
     """
     given = [(name.removesuffix("[]"), value) for name, value in form.fields]
-    terms = [value for name, value in given if name == LIST and "\0" not in value]
+    terms = [single_values([(name, value)]).get(name, "") for name, value in given if name == LIST]
     singles = single_values((name, value) for name, value in given if name != LIST)
     values: dict[str, Any] = {
         name: value for name, value in singles.items() if value.strip() not in ("", ABSENT)

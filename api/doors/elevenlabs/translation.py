@@ -27,11 +27,7 @@ def options_of(settings: Settings, form: Mapping[str, Any]) -> TranscriptionOpti
     )
 
 
-def door_fields_of(form: Mapping[str, Any], *, request_id: str | None) -> dict[str, Any]:
+def door_fields_of(form: Mapping[str, Any]) -> dict[str, Any]:
     """What the answer depends on beside the transcript, to be kept with the job."""
-    kept = {
-        name: form[name]
-        for name in ("timestamps_granularity", "additional_formats")
-        if name in form
-    }
-    return {**kept, "request_id": request_id}
+    kept = ("timestamps_granularity", "additional_formats")
+    return {name: form[name] for name in kept if name in form}

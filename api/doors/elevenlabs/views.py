@@ -35,6 +35,8 @@ from api.doors.waiting import (
     is_job_kept,
     waiting_place,
 )
+from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
+from api.idempotency import REPLAYED_HEADERS, idempotency, idempotency_key, mark_replayed
 from api.schemas.base import NoQuerySchema
 from api.transcriptions import parse_job_id
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
@@ -43,7 +45,7 @@ from domain.lifecycle import Priority
 from domain.submission import Submission
 from formats.doors.elevenlabs import render_transcription
 from services.backlog import require_capacity
-from services.jobs import cancel_job, get_job, purge_job, submit_job
+from services.jobs import Submitted, cancel_job, get_job, purge_job, submit_once
 from services.log_context import current_request_id
 from services.synchronous import ClientGone, Finished, finished_transcript
 from services.waiting import wait_for_change
@@ -95,13 +97,15 @@ FAILURES = (
 )
 
 
-@blp.route("/v1/speech-to-text", parameters=[CLIENT_PARAMETER, KEEP_PARAMETER])
+@blp.route(
+    "/v1/speech-to-text", parameters=[CLIENT_PARAMETER, KEEP_PARAMETER, IDEMPOTENCY_PARAMETER]
+)
 class SpeechToText(MethodView):
     """The one call: a recording in, its transcript out."""
 
     @blp.arguments(ConvertQuerySchema, location="query")
     @blp.doc(requestBody=FORM)
-    @blp.response(200, ElevenLabsTranscriptionSchema, headers=JOB_HEADERS)
+    @blp.response(200, ElevenLabsTranscriptionSchema, headers=JOB_HEADERS | REPLAYED_HEADERS)
     @blp.alt_response(
         202, schema=ElevenLabsWebhookReceiptSchema, description="With `webhook=true`", success=True
     )
@@ -115,13 +119,14 @@ class SpeechToText(MethodView):
         limit_upload(overhead_bytes=FORM_OVERHEAD_BYTES)
         current_client()
         is_job_kept()
+        idempotency_key()
         form = load_form(ConvertFormSchema(), before_file=_require_capacity)
         is_webhook = bool(form.get("webhook"))
         with nullcontext() if is_webhook else waiting_place():
-            job_id = submit(form)
-            response = _receipt(job_id) if is_webhook else _answer(await_job(job_id))
-        response.headers[JOB_HEADER] = str(job_id)
-        return response
+            made = submit(form)
+            response = _receipt(made.job_id) if is_webhook else _answer(await_job(made.job_id))
+        response.headers[JOB_HEADER] = str(made.job_id)
+        return mark_replayed(response) if made.is_replayed else response
 
 
 @blp.route("/v1/speech-to-text/transcripts/<string:transcription_id>")
@@ -171,8 +176,8 @@ def _require_capacity(fields: Pairs) -> None:
         require_capacity(current_services())
 
 
-def submit(form: dict[str, Any]) -> UUID:
-    """Make the request a job. Raises as `submit_job`, and for what cannot be done as asked."""
+def submit(form: dict[str, Any]) -> Submitted:
+    """Make the request a job. Raises as `submit_once`, and for what cannot be done as asked."""
     services, principal = current_services(), current_principal()
     options = options_of(services.settings, form)
     is_webhook = bool(form.get("webhook"))
@@ -187,10 +192,11 @@ def submit(form: dict[str, Any]) -> UUID:
         content_type=recording.content_type,
         request_id=current_request_id(),
         door=DOOR,
-        door_fields=door_fields_of(form, request_id=current_request_id()),
+        door_fields=door_fields_of(form),
         webhook=webhook,
+        **idempotency(),
     )
-    return submit_job(services, recording.stored, options, submission)
+    return submit_once(services, recording.stored, options, submission)
 
 
 def _webhook(form: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def _webhook(form: dict[str, Any]) -> dict[str, Any]:
         current_services(),
         current_tenant(),
         style=DOOR,
-        data={"request_id": current_request_id(), "metadata": form.get("webhook_metadata")},
+        data={"metadata": form.get("webhook_metadata")},
         endpoint_id=form.get("webhook_id"),
     )
 
