@@ -5,7 +5,7 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 PREFIX = "whsec_"
@@ -19,7 +19,8 @@ class Envelope:
     message_id: str
     timestamp: int  # seconds since 1970, of this attempt
     body: bytes
-    secrets: Sequence[str]  # `whsec_...`; more than one while a rotation overlaps
+    # `whsec_...`; more than one while a rotation overlaps
+    secrets: Sequence[str] = field(repr=False)
 
 
 def new_secret() -> str:
@@ -31,7 +32,7 @@ def key_of(secret: str) -> bytes:
     """The bytes that sign. Raises ValueError for what is no secret."""
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error as error:
+    except (binascii.Error, ValueError) as error:
         raise ValueError("not a webhook secret") from error
 
 
