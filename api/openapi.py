@@ -6,7 +6,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api as SmorestApi
 
-from api import admin, audit, docs, events, health, jobs, results, transcriptions
+from api import admin, audit, docs, events, health, jobs, results, transcriptions, webhooks
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
 from api.security import SECURITY_SCHEMES
@@ -19,6 +19,7 @@ BLUEPRINTS = (
     health.blp,
     admin.blp,
     audit.blp,
+    webhooks.blp,
 )
 
 

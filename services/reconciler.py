@@ -15,6 +15,9 @@ from domain.errors import DatabaseUnavailable
 from services import retention, sweeps
 from services.context import Services
 from services.storage_audit import FileAudit, RowAudit
+from services.webhooks import cleaning
+from services.webhooks.outbox import Outbox
+from services.webhooks.progress import tell_progress
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ LEADER_LOCK = 7_305_002  # any fixed number beside the migrations' own
 CANDIDATE_WAIT_S = 2.0
 HOURLY_S = 3600.0
 AUDIT_EVERY_S = 60.0
+WEBHOOKS_EVERY_S = 0.5  # a message should be on its way within a second or so
 
 
 @dataclass
@@ -45,6 +49,9 @@ class Reconciler:
             _Sweep(sweeps.reap_expired, often_s),
             _Sweep(sweeps.force_cancels, often_s),
             *(_Sweep(run, HOURLY_S, full=retention.BATCH) for run in retention.SWEEPS),
+            _Sweep(Outbox().fill, WEBHOOKS_EVERY_S),
+            _Sweep(tell_progress, min(1.0, services.settings.webhook_progress_every_s)),
+            *(_Sweep(run, HOURLY_S, full=cleaning.BATCH) for run in cleaning.SWEEPS),
             _Sweep(FileAudit().remove_orphans, AUDIT_EVERY_S),
             _Sweep(RowAudit().find_missing_files, AUDIT_EVERY_S),
         ]
