@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.transcript import Transcript
 from services.views import JobView
+from services.webhooks.callback_styles import assemblyai_body, deepgram_body
 from services.webhooks.elevenlabs_style import elevenlabs_body, elevenlabs_headers
 from services.webhooks.events import ENDS, PROGRESS, type_of
 from services.webhooks.signing import Envelope
@@ -87,6 +88,16 @@ def render_elevenlabs(notice: Notice) -> dict[str, Any]:
     )
 
 
+def render_deepgram(notice: Notice) -> dict[str, Any]:
+    """The body of Deepgram's callbacks: what the request would have been answered with."""
+    return deepgram_body(notice.job, notice.transcript, facts=notice.facts)
+
+
+def render_assemblyai(notice: Notice) -> dict[str, Any]:
+    """The body of AssemblyAI's webhooks: id and status."""
+    return assemblyai_body(notice.job)
+
+
 def moment(at: datetime) -> str:
     """A time as messages write it: ISO 8601 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -96,4 +107,6 @@ def moment(at: datetime) -> str:
 STYLES: dict[str, Style] = {
     STANDARD: Style(render_standard),
     "elevenlabs": Style(render_elevenlabs, elevenlabs_headers, needs_transcript=True),
+    "deepgram": Style(render_deepgram, needs_transcript=True),
+    "assemblyai": Style(render_assemblyai),
 }
