@@ -1,6 +1,7 @@
 """Who asks, and whether he may: before anything of the body is read."""
 
 import hmac
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request
@@ -28,7 +29,7 @@ def authenticate() -> None:
         return
     services = current_services()
     if services.settings.auth == "off" and scope != "admin":
-        require_own_name()
+        require_own_name(services.settings.allowed_origins)
         g.principal = ANYBODY
     else:
         g.principal = identify(services)
@@ -58,15 +59,16 @@ def is_same(given: str, expected: str) -> bool:
     return bool(expected) and hmac.compare_digest(hash_secret(given), hash_secret(expected))
 
 
-def require_own_name() -> None:
+def require_own_name(allowed_origins: Collection[str]) -> None:
     """Refuse what a web page from elsewhere makes the browser of this machine ask for.
 
     Without keys, being on this machine is all that lets a request in, and so is a browser: a
     page may give its own name this machine's address, or send a form to it.
     """
     names = [urlsplit(f"//{request.host}").hostname or ""]
-    if "Origin" in request.headers:
-        names.append(urlsplit(request.headers["Origin"]).hostname or "")
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in allowed_origins:
+        names.append(urlsplit(origin).hostname or "")
     if not all(map(is_loopback, names)):
         raise ApiKeyInvalid("AUTH=off: only for this machine, under the name localhost")
 

@@ -5,7 +5,7 @@ from typing import Any
 from flask.views import MethodView
 
 from api.blueprint import Blueprint
-from api.current import current_services, current_tenant
+from api.current import current_principal, current_services, current_tenant
 from api.schemas.jobs import JobListQuerySchema, JobListSchema, JobSchema, PatchSchema
 from api.transcriptions import parse_job_id
 from domain.lifecycle import Priority
@@ -48,6 +48,11 @@ class Job(MethodView):
     def patch(self, body: dict[str, Any], job_id: str) -> JobView:
         """Change the priority of a job that waits; the next free worker goes by it."""
         priority = Priority[body["priority"].upper()]
+        principal = current_principal()
         return set_priority(
-            current_services(), parse_job_id(job_id), priority, tenant=current_tenant()
+            current_services(),
+            parse_job_id(job_id),
+            priority,
+            tenant=principal.tenant,
+            actor=principal.actor,
         )

@@ -13,11 +13,11 @@ from api.schemas.base import NoQuerySchema
 from api.schemas.keys import (
     KeyListQuerySchema,
     KeyListSchema,
+    KeyRotationSchema,
     KeySchema,
     MadeKeySchema,
     NewKeySchema,
     NewTenantSchema,
-    RotationSchema,
     TenantListSchema,
     TenantSchema,
 )
@@ -84,7 +84,7 @@ class Key(MethodView):
 class KeyRotation(MethodView):
     """One key, to be replaced."""
 
-    @blp.arguments(RotationSchema, location="json", required=False)
+    @blp.arguments(KeyRotationSchema, location="json", required=False)
     @blp.response(201, MadeKeySchema)
     @blp.fails(*BODY_CODES, "api_key_not_found", "api_key_inactive")
     def post(self, body: dict[str, Any], key_id: str) -> dict[str, Any]:

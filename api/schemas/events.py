@@ -25,7 +25,11 @@ class HistoryEntrySchema(Schema):
     )
     attempt = fields.Integer(required=True)
     actor = fields.String(
-        required=True, metadata={"description": "A worker, `reconciler`, `api` or `admin`"}
+        required=True,
+        metadata={
+            "description": "A worker, `reconciler`, `api`, `admin`, `key:ID`, or `anonymous` with "
+            "AUTH=off"
+        },
     )
     at = fields.AwareDateTime(required=True)
     detail = fields.Dict(required=True, metadata={"description": "Facts that depend on the event"})

@@ -73,7 +73,7 @@ class NewKeySchema(StrictSchema):
     expires_at = Moment(allow_none=True, load_default=None)
 
 
-class RotationSchema(StrictSchema):
+class KeyRotationSchema(StrictSchema):
     """How a key gives way to the next."""
 
     overlap_hours = fields.Float(

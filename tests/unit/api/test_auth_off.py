@@ -44,6 +44,15 @@ def test_a_page_from_elsewhere_cannot_use_the_browser_of_this_machine(client, he
     assert (answer.status_code, answer.json["code"]) == (401, "api_key_invalid")
 
 
+def test_a_page_that_cors_allows_can(client, services, settings):
+    allowing = settings.model_copy(update={"cors_origins": "https://app.example"})
+    object.__setattr__(services, "settings", allowing)
+
+    answer = client.get("/transcribe/x", headers={"Origin": "https://app.example"})
+
+    assert answer.json["code"] == "job_not_found"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "transcribe.example.com"])
 def test_it_is_refused_where_others_can_connect(host):
     with pytest.raises(ConfigurationError, match=r"AUTH=off .* HOST must be a loopback"):
