@@ -30,12 +30,12 @@ HTTP_STATUS_OF_CODE = {"server_busy": 429}
 # What the checks of options call what this door calls otherwise.
 NAMES = {"language": "language_code", "model_size": "model_id", "initial_prompt": "keyterms"}
 OF_FIELDS = ("validation_error", "option_invalid", "file_missing")
-IN_QUERY = ("enable_logging", "token")
+PLACES = {"enable_logging": "query", "token": "query", "token_type": "path"}
 
 
 def render_problem(problem: Problem) -> Response:
     """The answer for one failure."""
-    if problem.code in OF_FIELDS and (problem.field or problem.code == "validation_error"):
+    if problem.code in OF_FIELDS:
         body: dict[str, Any] = {"detail": _faults(problem)}
     else:
         body = {
@@ -63,7 +63,7 @@ def _faults(problem: Problem) -> list[dict[str, Any]]:
 
 def _fault(path: tuple[str | int, ...], message: str) -> dict[str, Any]:
     names = [NAMES.get(part, part) if isinstance(part, str) else part for part in path]
-    place = "query" if names and names[0] in IN_QUERY else "body"
+    place = PLACES.get(str(names[0]), "body") if names else "body"
     return {"loc": [place, *names], "msg": message, "type": _type_of(message)}
 
 

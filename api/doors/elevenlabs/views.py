@@ -162,7 +162,7 @@ class Transcript(MethodView):
         tenant = current_tenant()
         job = get_job(services, key, tenant=tenant)
         if not job.is_terminal:
-            job = cancel_job(services, key, tenant=tenant)
+            job = cancel_job(services, key, tenant=tenant, actor=current_principal().actor)
         if not job.is_terminal:
             with outside(request.environ):
                 wait_for_change(services, key, timeout_s=DELETE_WAIT_S, since=job, tenant=tenant)
