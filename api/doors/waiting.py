@@ -49,8 +49,12 @@ def waiting_place() -> Iterator[None]:
         hub.release(listener)
 
 
-def await_job(job_id: UUID) -> Finished:
-    """The job of this request and its transcript. Raises as `await_transcript`."""
+def await_job(job_id: UUID, *, keep: bool = False) -> Finished:
+    """The job of this request and its transcript. Raises as `await_transcript`.
+
+    With `keep` the job goes on without its client, whatever that said: for one that an earlier
+    request made, whose client may wait for it as well.
+    """
     connection = current_connection()
     with outside(request.environ):
         return await_transcript(
@@ -58,7 +62,7 @@ def await_job(job_id: UUID) -> Finished:
             job_id,
             tenant=current_tenant(),
             is_gone=connection.is_gone,
-            keep_if_gone=is_job_kept(),
+            keep_if_gone=keep or is_job_kept(),
         )
 
 
