@@ -39,6 +39,7 @@ class Submission:
     idempotency_key: str | None = None
     # Of everything that was asked but the recording; the same key must come with the same.
     fingerprint: str = ""
+    reuse_result: bool = False  # take the result of an equal job, where there is one
 
     def columns(self) -> dict[str, Any]:
         """What the row of the job keeps of it, beside what every job has."""

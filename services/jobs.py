@@ -1,6 +1,8 @@
 """What users do with jobs: submit, look, cancel, remove."""
 
 import logging
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -24,7 +26,10 @@ from models import TranscriptionJob, TranscriptionResult
 from services import lifecycle
 from services.context import Services
 from services.dispatch import queue_for
+from services.idempotency import Once, first_job, once_of
+from services.limits import require_room
 from services.queue_order import count_ahead, take_turn
+from services.result_cache import find_result
 from services.results import transcript_of
 from services.views import JobView, job_view
 from storage.base import StoredFile
@@ -34,41 +39,40 @@ logger = logging.getLogger(__name__)
 Job = TranscriptionJob
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a submission."""
+
+    job_id: UUID
+    is_replayed: bool = False  # by its Idempotency-Key the job was there before
+    is_reused: bool = False  # it is completed, with a copy of another job's result
+
+
 def submit_job(
     services: Services,
     stored: StoredFile,
     options: TranscriptionOptions,
     submission: Submission | None = None,
 ) -> UUID:
-    """Make a job of a stored recording and ring for it. Returns its id.
+    """As `submit_once`, for whoever needs no more than the id."""
+    return submit_once(services, stored, options, submission).job_id
 
-    Raises AudioError when the file is no audio; then, as on any error before the row is
-    committed, the file is removed.
+
+def submit_once(
+    services: Services,
+    stored: StoredFile,
+    options: TranscriptionOptions,
+    submission: Submission | None = None,
+) -> Submitted:
+    """Make a job of a stored recording and ring for it, unless its key made one before.
+
+    Raises AudioError when the file is no audio; TooManyJobs, QuotaExceeded, IdempotencyConflict.
+    Then, as on any error before the row is committed and when the job was there before, the
+    file is removed.
     """
-    job_id, of = new_id(), submission or Submission()
-    rank = rank_of(of.priority, 0)
+    of = submission or Submission()
     try:
-        values = {
-            "id": job_id,
-            "client": of.client,
-            "priority": of.priority,
-            "rank": rank,
-            "model_size": options.model_size,
-            "language": options.language,
-            "options": options.to_dict(),
-            "original_filename": of.filename,
-            "content_type": of.content_type,
-            "file_path": stored.key,
-            "size_bytes": stored.size_bytes,
-            "sha256": stored.sha256,
-            "duration_s": _probe(services, stored),
-            "request_id": of.request_id,
-            "max_attempts": services.settings.max_attempts,
-            **of.columns(),
-        }
-        values["turn"] = next_turn(services, whose_turn(of.tenant, of.client), rank)
-        with services.open_statement() as session:
-            lifecycle.create(session, values, detail={"priority": of.priority.label})
+        made = _make(services, stored, options, of)
     except DatabaseUnavailable:
         # The commit may have gone through before the connection broke, so the file stays:
         # the sweep removes it if no row asks for it.
@@ -76,10 +80,87 @@ def submit_job(
     except BaseException:
         services.storage.delete(stored.key)
         raise
-    logger.info("job_submitted", extra={"job_id": str(job_id), "size_bytes": stored.size_bytes})
-    # After the commit: a worker that answers before it would find no row.
-    publish_or_log(services, job_id, queue_for(of.priority, 0))
-    return job_id
+    facts = {"job_id": str(made.job_id), "size_bytes": stored.size_bytes}
+    if made.is_replayed:
+        services.storage.delete(stored.key)
+        logger.info("submission_replayed", extra=facts)
+        return made
+    logger.info("job_submitted", extra={**facts, "is_reused": made.is_reused})
+    if not made.is_reused:
+        # After the commit: a worker that answers before it would find no row.
+        publish_or_log(services, made.job_id, queue_for(of.priority, 0))
+    return made
+
+
+def _make(
+    services: Services, stored: StoredFile, options: TranscriptionOptions, of: Submission
+) -> Submitted:
+    once = once_of(stored, options, of)
+    before = first_job(services, once) if once else None
+    if before:  # what is there needs no examination, and no room
+        return Submitted(before, is_replayed=True)
+    duration_s = _probe(services, stored)
+    require_room(services, of.tenant, size_bytes=stored.size_bytes, audio_s=duration_s)
+    values = _values(services, stored, options, of, duration_s)
+    while True:
+        source_id = (
+            find_result(services, of.tenant, stored.sha256, options) if of.reuse_result else None
+        )
+        if _create(services, values, of, once, source_id):
+            return Submitted(values["id"], is_reused=source_id is not None)
+        # Somebody used the key meanwhile, or removed the job whose result was to be copied.
+        before = first_job(services, once) if once else None
+        if before:
+            return Submitted(before, is_replayed=True)
+
+
+def _values(
+    services: Services,
+    stored: StoredFile,
+    options: TranscriptionOptions,
+    of: Submission,
+    duration_s: float | None,
+) -> dict[str, Any]:
+    """The columns of the new job; its turn is still to be taken."""
+    return {
+        "id": new_id(),
+        "client": of.client,
+        "priority": of.priority,
+        "rank": rank_of(of.priority, 0),
+        "turn": 0.0,
+        "model_size": options.model_size,
+        "language": options.language,
+        "options": options.to_dict(),
+        "original_filename": of.filename,
+        "content_type": of.content_type,
+        "file_path": stored.key,
+        "size_bytes": stored.size_bytes,
+        "sha256": stored.sha256,
+        "duration_s": duration_s,
+        "request_id": of.request_id,
+        "max_attempts": services.settings.max_attempts,
+        **of.columns(),
+    }
+
+
+def _create(
+    services: Services,
+    values: dict[str, Any],
+    of: Submission,
+    once: Once | None,
+    source_id: UUID | None,
+) -> bool:
+    detail: dict[str, Any] = {"priority": of.priority.label}
+    if source_id is None:
+        rank = rank_of(of.priority, 0)
+        turn = next_turn(services, whose_turn(of.tenant, of.client), rank)
+    else:
+        turn = 0.0  # it does not stand in the line
+        detail["reused_from"] = str(source_id)
+    with services.open_statement() as session:
+        return lifecycle.create(
+            session, {**values, "turn": turn}, detail=detail, once=once, source_id=source_id
+        )
 
 
 def publish_or_log(services: Services, job_id: UUID, queue: str) -> None:

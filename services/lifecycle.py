@@ -24,7 +24,9 @@ from models import (
 )
 from services.attempts import Beat, Claim, FailedAttempt
 from services.history import RECONCILER, record, record_dead_letter
-from services.job_statements import CLAIM_ANY, CLAIM_HIGH, COMPLETE_JOB, CREATE_JOB
+from services.idempotency import Once
+from services.job_statements import CLAIM, COMPLETE_JOB, CREATE_JOB
+from services.result_cache import notice_of
 from services.results import result_values
 from services.window_store import drop_windows
 
@@ -32,22 +34,41 @@ Job = TranscriptionJob
 NO_LEASE = {"lease_owner": None, "lease_expires_at": None}
 
 
-def create(session: Session, values: dict[str, Any], *, detail: dict[str, Any]) -> None:
-    """Insert a job that waits, and begin its history. One statement.
+def create(
+    session: Session,
+    values: dict[str, Any],
+    *,
+    detail: dict[str, Any],
+    once: Once | None = None,
+    source_id: UUID | None = None,
+) -> bool:
+    """Insert a job that waits, begin its history and count its usage. One statement.
 
+    With `source_id` it is completed at once, with a copy of that job's result. False when the
+    key of `once` made a job already, or when there is no such result; then nothing was written.
     The bell counts as rung: whoever creates a job rings for it, or says that it could not.
     """
-    CREATE_JOB.run(session, {**values, "detail": detail})
+    given = {**values, "detail": detail}
+    if once is not None:
+        given |= {"idempotency_key": once.key, "fingerprint": once.fingerprint}
+    if source_id is not None:
+        given |= {"source_id": source_id, "notice": notice_of(source_id)}
+    statement = CREATE_JOB[once is not None, source_id is not None]
+    return statement.run(session, given).one_or_none() is not None
 
 
-def claim_next(session: Session, rank: Rank, *, worker: str, lease: timedelta) -> Claim | None:
+def claim_next(
+    session: Session, rank: Rank, *, worker: str, lease: timedelta, full: Sequence[str] = ()
+) -> Claim | None:
     """Take the job that goes next among those up to `rank`; None when none waits. One statement.
 
-    Where it is lost in a crash of Postgres the job waits again, and the owner in the fence
-    keeps this worker from another's lease.
+    Jobs of the tenants that are `full` are passed over. Where it is lost in a crash of Postgres
+    the job waits again, and the owner in the fence keeps this worker from another's lease.
     """
-    statement = CLAIM_HIGH if rank is Rank.HIGH else CLAIM_ANY
-    row = statement.run(session, {"rank": rank, "worker": worker, "lease": lease}).one_or_none()
+    given = {"rank": rank, "worker": worker, "lease": lease}
+    if full:
+        given["full"] = [*full]
+    row = CLAIM[rank is Rank.HIGH, bool(full)].run(session, given).one_or_none()
     if row is None:
         return None
     facts = row._asdict()

@@ -14,7 +14,14 @@ from sqlalchemy import Select, delete, func, select, update
 
 from domain.errors import StorageError
 from domain.lifecycle import JobStatus
-from models import ClientTurn, JobEvent, TranscriptionJob, TranscriptionWindow, WorkerProcess
+from models import (
+    ClientTurn,
+    IdempotencyKey,
+    JobEvent,
+    TranscriptionJob,
+    TranscriptionWindow,
+    WorkerProcess,
+)
 from services.context import Services
 from services.history import RECONCILER, event_from
 from services.liveness import GONE_AFTER_S
@@ -117,6 +124,18 @@ def forget_gone_processes(services: Services) -> int:
     return _delete(services, WorkerProcess, gone, WorkerProcess.id)
 
 
+def forget_idempotency_keys(services: Services) -> int:
+    """Forget keys of submissions past IDEMPOTENCY_HOURS; their jobs stay."""
+    limit = func.now() - timedelta(hours=services.settings.idempotency_hours)
+    chosen = _locked(
+        select(IdempotencyKey.tenant, IdempotencyKey.key)
+        .where(IdempotencyKey.created_at < limit)
+        .order_by(IdempotencyKey.created_at)
+    ).cte("chosen")
+    which = (IdempotencyKey.tenant == chosen.c.tenant) & (IdempotencyKey.key == chosen.c.key)
+    return _delete(services, IdempotencyKey, which, IdempotencyKey.key)
+
+
 SWEEPS: tuple[Callable[[Services], int], ...] = (
     purge_finished,
     purge_failed,
@@ -125,6 +144,7 @@ SWEEPS: tuple[Callable[[Services], int], ...] = (
     remove_events,
     forget_turns,
     forget_gone_processes,
+    forget_idempotency_keys,
 )
 
 

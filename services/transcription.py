@@ -26,6 +26,7 @@ from services.heartbeat import Heartbeat, save_progress
 from services.history import note
 from services.jobs import publish_or_log
 from services.log_context import request_context
+from services.running_limits import claim_within_limits
 from services.watchdog import StopReason, error_of
 from services.window_store import drop_windows, load_windows
 from services.worker_context import WorkerServices
@@ -78,10 +79,7 @@ def run_job(
     """
 
     def take() -> Claim | None:
-        with services.base.open_statement() as session:
-            return lifecycle.claim_next(
-                session, RANK_OF_QUEUE[queue], worker=services.worker, lease=services.base.lease
-            )
+        return claim_within_limits(services.base, RANK_OF_QUEUE[queue], services.worker)
 
     claim = _patiently(services, {"queue": queue}, take)
     if claim is None:

@@ -32,7 +32,10 @@ TABLES = ", ".join(table.name for table in Base.metadata.sorted_tables)
 @pytest.fixture(scope="session")
 def session_settings(migrated_database, redis_url):
     os.environ.update(
-        DATABASE_URL=migrated_database, REDIS_URL=redis_url, ADMIN_API_KEY="0123456789abcdef"
+        DATABASE_URL=migrated_database,
+        REDIS_URL=redis_url,
+        ADMIN_API_KEY="0123456789abcdef",
+        LIMIT_REQUESTS_PER_MINUTE="0",  # all tests together are one tenant
     )
     get_settings.cache_clear()
     database.dispose_engine()
