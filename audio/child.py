@@ -1,4 +1,4 @@
-"""One ffmpeg process: its limits, its pipes, its end."""
+"""One ffmpeg process: its limits, its folder, its pipes, its end."""
 
 import math
 import os
@@ -6,12 +6,14 @@ import resource
 import selectors
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import IO
 
-from domain.errors import AudioDecodeTimeout, ConfigurationError, Stopped
+from audio.isolation import start_without_network
+from domain.errors import AudioDecodeTimeout, ConfigurationError, Stopped, StorageError
 
 READ_BYTES = 256 * 1024
 POLL_S = 0.2  # how late `should_stop` may be noticed
@@ -19,6 +21,8 @@ POLL_S = 0.2  # how late `should_stop` may be noticed
 # Measured need: 0.7 GB for ffmpeg 9 with its threads, 0.3 GB for ffmpeg 6.
 MAX_ADDRESS_SPACE_BYTES = 2 * 1024**3
 CPU_PER_WALL = 4  # ffmpeg 7 and later demux, decode and filter in threads of their own
+
+MAX_OPEN_FILES = 64
 
 # An empty environment: no proxy, no FFREPORT file, and no secret of ours in the child's memory.
 ENVIRONMENT = {"LC_ALL": "C"}
@@ -36,13 +40,14 @@ def run_child(
 ) -> int:
     """Run ffmpeg, hand over its stdout and stderr as they come, and return its exit status.
 
-    The process is killed, with its group, whenever this function is left early. Raises
+    It has no network, an empty folder of its own as working and temporary folder, and is killed,
+    with its group, whenever this function is left early. Raises
     AudioDecodeTimeout past `timeout_s`, or when something other than us killed the process;
     Stopped within about `POLL_S` of `should_stop` turning true; ConfigurationError when the
-    program cannot be run; and whatever `on_output` raises.
+    program cannot be run; StorageError without a folder; and whatever `on_output` raises.
     """
     deadline = monotonic() + timeout_s
-    with _start(command) as process:
+    with _private_folder() as folder, _start(command, folder) as process:
         try:
             _limit(process.pid, timeout_s)
             _pump(process, deadline, on_output, on_log, should_stop)
@@ -57,8 +62,18 @@ def run_child(
     return code
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+@contextmanager
+def _private_folder() -> Iterator[str]:
     try:
+        folder = TemporaryDirectory(prefix="scriptorium-ffmpeg-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError("there is no place for the decoder's temporary folder") from error
+    with folder as path:
+        yield path
+
+
+def _start(command: Sequence[str], folder: str) -> subprocess.Popen[bytes]:
+    def start() -> subprocess.Popen[bytes]:
         # No preexec_fn: it is unsafe beside threads and would copy the worker's page tables.
         return subprocess.Popen(
             command,
@@ -66,9 +81,13 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=ENVIRONMENT,
+            cwd=folder,
+            env={**ENVIRONMENT, "TMPDIR": folder},
             process_group=0,
         )
+
+    try:
+        return start_without_network(start)
     except (FileNotFoundError, PermissionError) as error:
         raise ConfigurationError("ffmpeg cannot be run") from error
 
@@ -79,6 +98,7 @@ def _limit(pid: int, timeout_s: float) -> None:
         resource.RLIMIT_AS: MAX_ADDRESS_SPACE_BYTES,
         # Ends a decoder whose parent was killed while it wrote nothing.
         resource.RLIMIT_CPU: CPU_PER_WALL * math.ceil(timeout_s) + 1,
+        resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_FSIZE: 0,  # it writes to pipes; a file would be somebody's trick
         resource.RLIMIT_CORE: 0,  # a core file would hold the recording
     }

@@ -1,5 +1,7 @@
 """A playlist is a file that makes ffmpeg open other files. Ours must not."""
 
+import select
+import socket
 import subprocess
 
 import pytest
@@ -59,3 +61,20 @@ def test_a_network_address_is_not_opened(ffmpeg, tmp_path):
 
     assert code != 0
     assert b"not on whitelist" in log
+
+
+def test_even_without_the_options_a_network_address_cannot_be_reached(ffmpeg):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/x.mp3"
+        log = bytearray()
+
+        code = run_child(
+            [ffmpeg, *QUIET, "-i", address, "-f", "null", "-"],
+            timeout_s=30,
+            on_output=lambda _: None,
+            on_log=log.extend,
+        )
+
+        assert code != 0
+        assert b"Operation not permitted" in log
+        assert not select.select([listener], [], [], 0)[0]

@@ -1,10 +1,14 @@
 import os
 import select
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from audio.child import MAX_ADDRESS_SPACE_BYTES, run_child
-from domain.errors import AudioDecodeTimeout, ConfigurationError, Stopped
+from audio.child import MAX_ADDRESS_SPACE_BYTES, MAX_OPEN_FILES, run_child
+from domain.errors import AudioDecodeTimeout, ConfigurationError, Stopped, StorageError
 
 
 @pytest.fixture
@@ -109,6 +113,12 @@ def test_the_limits_hold_soon_after_the_start(program):
     assert int(output) * 1024 == MAX_ADDRESS_SPACE_BYTES
 
 
+def test_few_files_can_be_open(program):
+    _, output, _ = run(program('while [ "$(ulimit -c)" != 0 ]; do :; done; ulimit -n'))
+
+    assert int(output) == MAX_OPEN_FILES
+
+
 def test_no_file_can_be_written(program, tmp_path):
     target = tmp_path / "target"
     wait = 'while [ "$(ulimit -f)" != 0 ]; do :; done'
@@ -127,3 +137,88 @@ def test_nothing_of_our_environment_reaches_the_program(program, monkeypatch):
     assert b"LC_ALL=C" in output
     assert b"secret" not in output
     assert b"proxy" not in output
+
+
+def test_the_program_has_an_empty_folder_of_its_own_that_goes_with_it(program):
+    _, output, _ = run(program('pwd; echo "$TMPDIR"; stat -c %a .; ls -A'))
+
+    working, temporary, mode, *entries = output.decode().splitlines()
+    assert working == temporary
+    assert (mode, entries) == ("700", [])
+    assert not Path(working).exists()
+
+
+def test_the_folder_goes_when_the_program_is_killed(program):
+    output = bytearray()
+
+    with pytest.raises(Stopped):
+        run(
+            program("pwd; cat /dev/zero >&2"),
+            on_output=output.extend,
+            should_stop=lambda: bool(output),
+        )
+
+    assert not Path(output.decode().strip()).exists()
+
+
+def test_without_a_place_for_the_folder_the_work_is_put_off(program, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+
+    with pytest.raises(StorageError) as caught:
+        run(program("true"))
+
+    assert caught.value.is_transient
+
+
+CONNECT = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)"
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def has_caller(listener):
+    return bool(select.select([listener], [], [], 0)[0])
+
+
+def test_the_program_cannot_reach_a_server_that_others_reach(listener):
+    command = [sys.executable, "-c", CONNECT, str(listener.getsockname()[1])]
+    log = bytearray()
+
+    code = run_child(command, timeout_s=20, on_output=log.extend, on_log=log.extend)
+
+    assert code == 1
+    assert b"PermissionError" in log
+    assert not has_caller(listener)
+    subprocess.run(command, check=True)
+    assert has_caller(listener)
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"])
+def test_the_program_gets_no_socket_of_any_family(family):
+    command = [sys.executable, "-c", f"import socket; socket.socket(socket.{family})"]
+    log = bytearray()
+
+    code = run_child(command, timeout_s=20, on_output=log.extend, on_log=log.extend)
+
+    assert code == 1
+    assert b"Operation not permitted" in log
+
+
+def test_what_the_program_starts_gets_no_socket_either(program):
+    command = program(f"{sys.executable} -c 'import socket; socket.socket()'")
+
+    code, _, log = run(command)
+
+    assert code == 1
+    assert b"Operation not permitted" in log
+
+
+def test_this_process_keeps_its_network(program, listener):
+    run(program("true"))
+
+    socket.create_connection(listener.getsockname(), 5).close()
+
+    assert has_caller(listener)
