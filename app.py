@@ -8,6 +8,7 @@ from api.body import drain_refused_body
 from api.cors import install_cors
 from api.current import EVENTS, EXTENSION, KEY_RING
 from api.errors import handle_own_error, handle_unexpected_error
+from api.limits import install_limits
 from api.openapi import install_api
 from api.request_log import install_request_log
 from api.uploads import discard_uploads
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.extensions[KEY_RING] = KeyRing()
     install_request_log(app)
     app.before_request(authenticate)
+    install_limits(app)
     install_audit(app)
     install_cors(app, settings)
     install_api(app)

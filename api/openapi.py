@@ -6,7 +6,19 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api as SmorestApi
 
-from api import admin, audit, docs, events, health, jobs, results, transcriptions, webhooks
+from api import (
+    admin,
+    audit,
+    docs,
+    events,
+    health,
+    jobs,
+    results,
+    tenant_limits,
+    transcriptions,
+    usage,
+    webhooks,
+)
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
 from api.security import SECURITY_SCHEMES
@@ -19,6 +31,8 @@ BLUEPRINTS = (
     health.blp,
     admin.blp,
     audit.blp,
+    usage.blp,
+    tenant_limits.blp,
     webhooks.blp,
 )
 

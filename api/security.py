@@ -26,8 +26,11 @@ SECURITY_SCHEMES: dict[str, dict[str, str]] = {
 }
 SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
 # Of every operation that wants a key: two keys at once, none that is good, one that may not do
-# this, or one that cannot be looked up.
-CODES = ("request_invalid", "api_key_invalid", "scope_missing", "database_unavailable")
+# this, one that cannot be looked up, or one of a tenant that asks too often.
+CODES = (
+    *("request_invalid", "api_key_invalid", "scope_missing", "database_unavailable"),
+    "rate_limited",
+)
 
 
 def describe_access(doc: dict[str, Any], *, is_open: bool, schema: type[Schema]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from api.admission import outside
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_principal, current_services, current_tenant
+from api.idempotency import PARAMETER, REPLAYED, REPLAYED_HEADERS, idempotency
 from api.multipart import FormFile
 from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
 from api.schemas.options import (
@@ -27,7 +28,7 @@ from domain.filenames import clean_filename
 from domain.lifecycle import JobStatus, Priority
 from domain.submission import Submission
 from services.fetching import Fetched, fetch_recording
-from services.jobs import cancel_job, get_job, purge_job, submit_job
+from services.jobs import cancel_job, get_job, purge_job, submit_once
 from services.log_context import current_request_id
 from services.views import JobView
 from services.waiting import wait_for_change
@@ -42,7 +43,10 @@ RAW_BODY = {
         for media_type in ("application/octet-stream", "audio/*", "video/*")
     },
 }
-LOCATION_HEADER = {"Location": {"description": "The job", "schema": {"type": "string"}}}
+SUBMITTED_HEADERS = {
+    "Location": {"description": "The job", "schema": {"type": "string"}},
+    **REPLAYED_HEADERS,
+}
 SUBMIT_CODES = (
     "request_invalid",
     "upload_interrupted",
@@ -51,6 +55,9 @@ SUBMIT_CODES = (
     "media_type_unsupported",
     "validation_error",
     "option_invalid",
+    "idempotency_conflict",
+    "too_many_jobs",
+    "quota_exceeded",
     "file_missing",
     "source_url_refused",
     "source_unavailable",
@@ -85,13 +92,13 @@ def bound_body() -> None:
         limit_upload()
 
 
-@blp.route("/transcribe/", parameters=[CLIENT_PARAMETER])
+@blp.route("/transcribe/", parameters=[CLIENT_PARAMETER, PARAMETER])
 class Transcriptions(MethodView):
     """The door for recordings."""
 
     @blp.arguments(SubmitQuerySchema, location="query")
     @blp.arguments(SubmitFormSchema, location="multipart")
-    @blp.response(202, SubmittedSchema, headers=LOCATION_HEADER)
+    @blp.response(202, SubmittedSchema, headers=SUBMITTED_HEADERS)
     @blp.fails(*SUBMIT_CODES)
     def post(self, query: dict[str, Any], form: dict[str, Any]) -> Any:
         """Submit a recording as a form.
@@ -105,7 +112,7 @@ class Transcriptions(MethodView):
 
     @blp.arguments(PutQuerySchema, location="query")
     @blp.doc(requestBody=RAW_BODY)
-    @blp.response(202, SubmittedSchema, headers=LOCATION_HEADER)
+    @blp.response(202, SubmittedSchema, headers=SUBMITTED_HEADERS)
     @blp.fails(*SUBMIT_CODES)
     def put(self, query: dict[str, Any]) -> Any:
         """Submit a recording as the raw body.
@@ -159,7 +166,8 @@ class Transcription(MethodView):
         if query["purge"]:
             purge_job(services, key, tenant=current_tenant())
             return Response(status=204)
-        job = cancel_job(services, key, tenant=current_tenant())
+        principal = current_principal()
+        job = cancel_job(services, key, tenant=principal.tenant, actor=principal.actor)
         return job, 200 if job.status == JobStatus.CANCELLED else 202
 
 
@@ -202,8 +210,14 @@ def submit(
         filename=recording.filename,
         content_type=recording.content_type,
         request_id=current_request_id(),
+        reuse_result=given.get("reuse_result", False),
+        **idempotency(),
     )
-    job_id = submit_job(services, recording.stored, options, submission)
-    where = url_for("transcriptions.Transcription", job_id=job_id)
-    receipt = {"job_id": job_id, "status": JobStatus.PENDING, "message": f"queued; see {where}"}
-    return receipt, 202, {"Location": where}
+    made = submit_once(services, recording.stored, options, submission)
+    where = url_for("transcriptions.Transcription", job_id=made.job_id)
+    receipt = {
+        "job_id": made.job_id,
+        "status": JobStatus.COMPLETED if made.is_reused else JobStatus.PENDING,
+        "message": f"{'completed already' if made.is_reused else 'queued'}; see {where}",
+    }
+    return receipt, 202, {"Location": where, **(REPLAYED if made.is_replayed else {})}

@@ -65,7 +65,19 @@ class OptionsSchema(StrictSchema):
     )
 
 
-class SubmitQuerySchema(OptionsSchema):
+class SubmissionSchema(OptionsSchema):
+    """The options of one job, and what else a submission may ask for."""
+
+    reuse_result = fields.Boolean(
+        metadata={
+            "description": "Take the result of an earlier job of yours with the same recording and "
+            "options, if there is one; the new job is completed at once and its warnings say so. "
+            "(false)"
+        }
+    )
+
+
+class SubmitQuerySchema(SubmissionSchema):
     """Options in the address of a form upload; the form may add to them."""
 
     @post_load
@@ -81,7 +93,7 @@ class PutQuerySchema(SubmitQuerySchema):
     filename = fields.String(metadata={"description": "Kept for display", "example": "talk.mp3"})
 
 
-class SubmitFormSchema(OptionsSchema):
+class SubmitFormSchema(SubmissionSchema):
     """The multipart form of an upload."""
 
     file = Upload(metadata={"description": "The recording; or `source_url`"})

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 import api.audit
+import api.limits
 from api.current import EXTENSION
 from app import create_app
 from audio.probe import AudioProbe
 from config import Settings, load_settings
+from domain.limits import TenantLimits
 from services.context import Services
 from storage.local import LocalStorage
 from tests.unit.api.fake_jobs import FakeJobs
@@ -61,6 +63,31 @@ def app(shared_app, services):
     # Making the specification takes a while; the services are all that differs.
     shared_app.extensions[EXTENSION] = services
     return shared_app
+
+
+class FakeLimits:
+    """The limits that hold for everybody, and the room that is left for submissions."""
+
+    def __init__(self):
+        self.now = TenantLimits()
+        self.no_room = None  # what a submission is refused with
+
+    def of(self, services, tenant):
+        return self.now
+
+    def require_room(self, services, tenant):
+        if self.no_room is not None:
+            raise self.no_room
+
+
+@pytest.fixture(autouse=True)
+def limits(monkeypatch):
+    """There are none, unless a test says so."""
+    fake = FakeLimits()
+    monkeypatch.setattr(api.limits, "KNOWN", fake)
+    monkeypatch.setattr(api.limits, "require_room", fake.require_room)
+    monkeypatch.setattr(api.limits, "is_key_known", lambda services, tenant, key: False)
+    return fake
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import api.transcriptions
 from domain.errors import AudioGone, JobNotFound, JobStateConflict, ResultNotReady
 from domain.lifecycle import JobStatus
 from domain.transcript import Segment, Transcript
+from services.jobs import Submitted
 from services.recordings import AudioFile
 from services.views import JobView
 
@@ -69,7 +70,7 @@ class FakeJobs:
 
     def install(self, monkeypatch) -> None:
         """Stand in for the services in the views."""
-        for name in ("submit_job", "get_job", "cancel_job", "purge_job", "wait_for_change"):
+        for name in ("submit_once", "get_job", "cancel_job", "purge_job", "wait_for_change"):
             monkeypatch.setattr(api.transcriptions, name, getattr(self, name))
         for name in ("get_transcript", "open_audio"):
             monkeypatch.setattr(api.results, name, getattr(self, name))
@@ -78,6 +79,9 @@ class FakeJobs:
         job = make_view(**fields)
         self.jobs[job.job_id] = job
         return job
+
+    def submit_once(self, services, stored, options, submission) -> Submitted:
+        return Submitted(self.submit_job(services, stored, options, submission))
 
     def submit_job(self, services, stored, options, submission) -> UUID:
         with services.storage.local_path(stored.key) as path:
@@ -94,7 +98,7 @@ class FakeJobs:
         self.waited_s.append(timeout_s)
         return self.get_job(services, job_id)
 
-    def cancel_job(self, services, job_id: UUID, *, tenant=None) -> JobView:
+    def cancel_job(self, services, job_id: UUID, *, tenant=None, actor="api") -> JobView:
         job = self.get_job(services, job_id)
         if job.is_terminal:
             raise JobStateConflict(f"the job is {job.status}", status=job.status)
