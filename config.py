@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     upload_session_hours: Annotated[float, Field(gt=0, le=MAX_DAYS)] = 24.0
     max_batch_items: Annotated[int, Field(ge=1, le=1000)] = 100
     min_free_disk_mb: Annotated[int, Field(ge=0)] = 512
+    slow_client_grace_s: Annotated[float, Field(gt=0)] = 30.0
+    min_upload_bytes_per_s: Annotated[int, Field(ge=1)] = 1000
     max_wait_s: Annotated[int, Field(ge=0, le=300)] = 60
     sync_max_wait_s: Annotated[float, Field(gt=0)] = 120.0
     probe_timeout_s: Annotated[float, Field(gt=0)] = 30.0

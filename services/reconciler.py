@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from database import CONNECT_ARGS
 from domain.errors import DatabaseUnavailable
-from services import retention, sweeps
+from services import assembly_uploads, audit, retention, sweeps, upload_sessions
 from services.context import Services
 from services.storage_audit import FileAudit, RowAudit
 from services.webhooks import cleaning
@@ -25,6 +25,7 @@ LEADER_LOCK = 7_305_002  # any fixed number beside the migrations' own
 CANDIDATE_WAIT_S = 2.0
 HOURLY_S = 3600.0
 AUDIT_EVERY_S = 60.0
+UPLOADS_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 0.5  # a message should be on its way within a second or so
 
 
@@ -49,6 +50,10 @@ class Reconciler:
             _Sweep(sweeps.reap_expired, often_s),
             _Sweep(sweeps.force_cancels, often_s),
             *(_Sweep(run, HOURLY_S, full=retention.BATCH) for run in retention.SWEEPS),
+            _Sweep(audit.seal_entries, min(1.0, often_s), full=audit.SEAL_BATCH),
+            _Sweep(upload_sessions.finish_whole, UPLOADS_EVERY_S),
+            _Sweep(assembly_uploads.remove_expired, UPLOADS_EVERY_S, full=assembly_uploads.BATCH),
+            _Sweep(upload_sessions.remove_expired, UPLOADS_EVERY_S, full=upload_sessions.BATCH),
             _Sweep(Outbox().fill, WEBHOOKS_EVERY_S),
             _Sweep(tell_progress, min(1.0, services.settings.webhook_progress_every_s)),
             *(_Sweep(run, HOURLY_S, full=cleaning.BATCH) for run in cleaning.SWEEPS),

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from domain.lifecycle import JobStatus
 from models import StorageAudit, StorageFinding, TranscriptionJob
 from services.context import Services
+from services.upload_sessions import arriving
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,12 @@ class FileAudit:
         keys = list(islice(self._keys, BATCH))
         with services.open_session() as session:
             owners = _owners(session, keys)
-        orphans = [key for key in keys if key not in owners or owners[key].file_removed_at]
+            kept = arriving(session, keys)
+        orphans = [
+            key
+            for key in keys
+            if key not in kept and (key not in owners or owners[key].file_removed_at)
+        ]
         sizes = {key: services.storage.size_of(key) for key in orphans}
         found = [
             {
