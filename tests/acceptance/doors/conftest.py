@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from tests.acceptance.doors.neighbour import Neighbour
+
 # What a door's tests need of the server beyond the defaults of `make_server`; one line each.
 DOOR_SETTINGS = {
     "MODEL_ALIASES": "whisper-1=tiny,gpt-4o-transcribe=tiny",
@@ -10,9 +12,17 @@ DOOR_SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def door_server(make_server):
+def neighbour():
+    """Another server, which ours may call: it has recordings, and takes webhooks."""
+    found = Neighbour()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def door_server(make_server, neighbour):
     """The server, with model tiny. Tests leave it whole: no kills, no settings changed for long."""
-    return make_server(**DOOR_SETTINGS)
+    return make_server(**DOOR_SETTINGS, OUTGOING_ALLOW=neighbour.host_and_port)
 
 
 @pytest.fixture(scope="session")
