@@ -30,7 +30,13 @@ HTTP_STATUS_OF_CODE = {"server_busy": 429}
 # What the checks of options call what this door calls otherwise.
 NAMES = {"language": "language_code", "model_size": "model_id", "initial_prompt": "keyterms"}
 OF_FIELDS = ("validation_error", "option_invalid", "file_missing")
-PLACES = {"enable_logging": "query", "token": "query", "token_type": "path"}
+PLACES = {
+    "enable_logging": "query",
+    "token_type": "path",
+    "Idempotency-Key": "header",
+    "X-Client-ID": "header",
+    "X-Keep-Job": "header",
+}
 
 
 def render_problem(problem: Problem) -> Response:
@@ -58,7 +64,9 @@ def _faults(problem: Problem) -> list[dict[str, Any]]:
         return [_fault(path, message) for path, message in _leaves(problem.details)] or [
             _fault((), problem.message)
         ]
-    return [_fault((problem.field or "file",), problem.message)]
+    missing = "file" if problem.code == "file_missing" else None
+    named = problem.field or missing
+    return [_fault((named,) if named else (), problem.message)]
 
 
 def _fault(path: tuple[str | int, ...], message: str) -> dict[str, Any]:
