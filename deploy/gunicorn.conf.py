@@ -20,7 +20,8 @@ bind = f"{host}:{settings.port}"
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
-    """Ends event streams when it is told to stop: it would wait for them until it is killed.
+    """Ends connections that send too slowly, and event streams when it is told to stop: it would
+    wait for them until it is killed.
 
     Threads and not the default worker: that one is killed in the middle of an upload which
     takes longer than `timeout`, since its heartbeat is in the thread that reads the body.
@@ -37,6 +38,19 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         super().load_wsgi()
         self.events = self.wsgi.extensions[EVENTS]
         self.wsgi = limit_concurrency(self.wsgi, settings.web_threads)
+
+    def handle(self, conn: Any) -> Any:
+        """Serve one request of a connection, which has to keep a pace."""
+        from api.pace import PacedSocket
+
+        if not isinstance(conn.sock, PacedSocket):
+            conn.sock = PacedSocket(
+                conn.sock,
+                grace_s=settings.slow_client_grace_s,
+                min_bytes_per_s=settings.min_upload_bytes_per_s,
+            )
+        conn.sock.begin()
+        return super().handle(conn)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGTERM: the requests that run may end."""
