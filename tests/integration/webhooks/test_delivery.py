@@ -1,0 +1,500 @@
+"""Every message arrives once if the receiver takes it, and again until it does."""
+
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, update
+
+import database
+from models import WebhookDelivery, WebhookEndpoint
+from outgoing.rules import Rules
+from services.jobs import purge_job
+from services.webhooks.deliverer import Deliverer
+from services.webhooks.deliveries import get_delivery, send_test
+from services.webhooks.endpoints import (
+    change_endpoint,
+    get_endpoint,
+    resume_endpoint,
+    rotate_secret,
+    rotate_tenant_secret,
+)
+from services.webhooks.outcome import Answer
+from services.webhooks.queue import claim_next
+from services.webhooks.schedule import DELAYS_S
+from services.webhooks.sending import Sender
+from tests.integration.services.watching import Outage, await_that
+from tests.integration.webhooks.conftest import OTHER
+
+ENDS = ["completed"]
+
+
+def refuse(*_):
+    return Answer(500, None, 0.01)
+
+
+def make_older(services, endpoint_id, **times):
+    with services.open_session() as session:
+        session.execute(
+            update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id).values(**times)
+        )
+
+
+def threads_of(services, count=1):
+    """Senders as several processes would run them, for the time of the block."""
+    stack = ExitStack()
+    for _ in range(count):
+        stack.enter_context(Deliverer(services, Sender(services.outgoing)).running())
+    return stack
+
+
+def test_a_message_arrives_and_the_specifications_library_verifies_it(
+    services, finish, endpoint, outbox, deliver, receiver, messages
+):
+    made = endpoint(events=ENDS)
+    job_id = finish()
+    outbox()
+
+    deliver()
+
+    [received] = receiver.received
+    assert received.verify(made.secret)["data"]["job_id"] == str(job_id)
+    assert received.headers["content-type"] == "application/json"
+    [message] = messages()
+    assert (message.status, message.attempts, message.next_attempt_at) == ("delivered", 1, None)
+    assert message.delivered_at is not None
+    assert received.message_id == get_delivery(services, "default", message.id).message_id
+    assert [(line["status"], line["reason"]) for line in message.log] == [(200, None)]
+
+
+def test_while_secrets_overlap_old_and_new_both_verify_and_later_only_the_new(
+    services, finish, endpoint, outbox, deliver, receiver
+):
+    made = endpoint(events=ENDS)
+    rotated = rotate_secret(services, "default", made.id, overlap_h=1)
+    finish()
+    outbox()
+    deliver()
+    make_older(services, made.id, old_secret_until=func.now() - timedelta(seconds=1))
+    finish()
+    outbox()
+    deliver()
+
+    during, after = receiver.received
+
+    assert rotated.secret != made.secret
+    during.verify(made.secret)
+    during.verify(rotated.secret)
+    after.verify(rotated.secret)
+    assert len(after.headers["webhook-signature"].split()) == 1
+
+
+def test_without_overlap_the_old_secret_is_worth_nothing_at_once(
+    services, finish, endpoint, outbox, deliver, receiver
+):
+    made = endpoint(events=ENDS)
+    rotate_secret(services, "default", made.id, overlap_h=0)
+    finish()
+    outbox()
+
+    deliver()
+
+    [received] = receiver.received
+    assert len(received.headers["webhook-signature"].split()) == 1
+
+
+def test_a_jobs_own_address_gets_the_tenants_signature_and_its_own_headers(
+    services, finish, own_address, outbox, deliver, receiver
+):
+    secret = rotate_tenant_secret(services, "default", overlap_h=0).secret
+    finish(webhook=own_address("/own?order=7", headers={"X-Shared": "word"}))
+    outbox()
+
+    deliver()
+
+    [received] = receiver.received
+    received.verify(secret)
+    assert (received.path, received.headers["x-shared"]) == ("/own?order=7", "word")
+
+
+def test_a_message_that_is_not_taken_is_sent_again_after_longer_and_longer_waits(
+    services, finish, endpoint, outbox, deliver, messages, let_time_pass
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    attempts = deliver(refuse)
+    for _ in DELAYS_S:
+        assert deliver(refuse) == 0  # not before its time
+        let_time_pass()
+        attempts += deliver(refuse)
+    let_time_pass()
+
+    [message] = messages()
+    assert attempts == message.attempts == len(DELAYS_S) + 1
+    assert [line["retry_in_s"] for line in message.log] == [*DELAYS_S, None]
+    assert (message.status, message.next_attempt_at) == ("failed", None)
+    assert deliver(refuse) == 0
+
+
+def test_every_attempt_sends_the_same_bytes_under_the_same_id(
+    finish, endpoint, outbox, deliver, receiver, let_time_pass
+):
+    made = endpoint(events=ENDS)
+    finish()
+    outbox()
+    receiver.answer = lambda _: 500 if len(receiver.received) < 3 else 200
+
+    for _ in range(3):
+        deliver()
+        let_time_pass()
+
+    assert len(receiver.received) == 3
+    assert len({received.message_id for received in receiver.received}) == 1
+    assert len({received.body for received in receiver.received}) == 1
+    for received in receiver.received:
+        received.verify(made.secret)
+
+
+def test_a_receiver_that_asks_for_time_gets_it(finish, endpoint, outbox, deliver, messages):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    deliver(lambda *_: Answer(429, None, 0.01, retry_after_s=777.0))
+
+    assert [line["retry_in_s"] for line in messages()[0].log] == [777.0]
+
+
+def test_no_session_of_the_database_is_open_while_a_request_is_under_way(
+    services, finish, endpoint, outbox, deliver
+):
+    in_use = []
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    def send(*_):
+        in_use.append(database.get_db_stats()["in_use"])
+        return Answer(200, None, 0.01)
+
+    deliver(send)
+
+    assert in_use == [0]
+
+
+def test_410_pauses_the_endpoint_and_keeps_its_messages(
+    services, finish, endpoint, outbox, deliver, receiver, messages, let_time_pass
+):
+    made = endpoint(events=ENDS)
+    finish()
+    outbox()
+    receiver.answer = lambda _: 410
+    deliver()
+    finish()
+    outbox()
+    let_time_pass()
+
+    while_paused = deliver()
+
+    paused = get_endpoint(services, "default", made.id)
+    assert (paused.is_paused, paused.pause_reason) == (True, "gone")
+    assert while_paused == 0
+    assert [(row.status, row.next_attempt_at) for row in messages()] == [("waiting", None)] * 2
+
+
+def test_what_waited_for_a_paused_endpoint_is_sent_when_it_is_resumed(
+    services, finish, endpoint, outbox, deliver, receiver
+):
+    made = endpoint()
+    change_endpoint(services, "default", made.id, {"is_paused": True})
+    finish()
+    outbox()
+    while_paused = deliver()
+
+    resumed = resume_endpoint(services, "default", made.id)
+    deliver()
+
+    assert while_paused == 0
+    assert (resumed.is_paused, resumed.pause_reason) == (False, None)
+    assert receiver.types() == ["job.queued", "job.started", "job.completed"]
+
+
+def test_410_of_a_jobs_own_address_ends_all_messages_to_it(
+    finish, own_address, outbox, deliver, receiver, messages, let_time_pass
+):
+    finish(webhook=own_address(events=["queued", "started", "completed"]))
+    outbox()
+    receiver.answer = lambda _: 410
+
+    deliver()
+    let_time_pass()
+
+    assert deliver() == 0
+    assert len(receiver.received) == 1
+    assert {row.status for row in messages()} == {"failed"}
+
+
+def test_an_endpoint_that_fails_for_too_long_is_paused(
+    services, finish, endpoint, outbox, deliver, let_time_pass
+):
+    made = endpoint(events=ENDS)
+    finish()
+    outbox()
+    deliver(refuse)
+    failing = get_endpoint(services, "default", made.id)
+    long_ago = func.now() - timedelta(hours=services.settings.webhook_pause_after_h)
+    make_older(services, made.id, failing_since=long_ago)
+    let_time_pass()
+
+    deliver(refuse)
+
+    assert (failing.is_paused, failing.failing_since is None) == (False, False)
+    assert get_endpoint(services, "default", made.id).pause_reason == "failing"
+
+
+def test_one_success_ends_the_count_of_failing(
+    services, finish, endpoint, outbox, deliver, let_time_pass
+):
+    made = endpoint(events=ENDS)
+    finish()
+    outbox()
+    deliver(refuse)
+    let_time_pass()
+
+    deliver()
+
+    assert get_endpoint(services, "default", made.id).failing_since is None
+
+
+def test_a_test_message_reaches_a_paused_endpoint_once(
+    services, endpoint, outbox, deliver, receiver, messages, let_time_pass
+):
+    made = endpoint()
+    change_endpoint(services, "default", made.id, {"is_paused": True})
+    send_test(services, "default", made.id)
+    receiver.answer = lambda _: 500
+
+    deliver()
+    let_time_pass()
+
+    assert deliver() == 0
+    assert receiver.types() == ["webhook.test"]
+    receiver.received[0].verify(made.secret)
+    assert messages()[0].status == "failed"
+
+
+def test_an_address_that_became_private_is_not_asked(
+    services, finish, endpoint, outbox, deliver, receiver, messages
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    deliver(Sender(Rules()))
+
+    assert receiver.received == []
+    [message] = messages()
+    assert (message.status, message.log[0]["reason"]) == ("waiting", "scheme_refused")
+
+
+def test_a_message_of_a_job_that_is_gone_with_its_address_is_given_up(
+    services, finish, own_address, outbox, deliver, messages
+):
+    job_id = finish(webhook=own_address())
+    outbox()
+    purge_job(services, job_id)
+
+    deliver()
+
+    [message] = messages()
+    assert (message.status, message.log[0]["reason"]) == ("failed", "job_removed")
+
+
+def test_what_a_killed_sender_had_taken_is_sent_by_the_next_one(
+    services, finish, endpoint, outbox, deliver, receiver, messages, let_time_pass
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+    with services.open_session() as session:  # and it is never heard of again
+        taken = claim_next(session, lease=timedelta(minutes=1))
+
+    at_once = deliver()
+    let_time_pass()
+    later = deliver()
+
+    assert taken.attempt == 1
+    assert (at_once, later) == (0, 1)
+    assert len(receiver.received) == 1
+    assert [(row.status, row.attempts) for row in messages()] == [("delivered", 2)]
+
+
+def test_a_sender_that_was_frozen_cannot_write_over_the_next_ones_outcome(
+    services, finish, endpoint, outbox, deliver, messages, let_time_pass
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+    frozen = Deliverer(services, refuse)
+    parcel = frozen._claim()
+    let_time_pass()
+    deliver()
+
+    frozen._deliver(parcel)
+
+    [message] = messages()
+    assert (message.status, len(message.log)) == ("delivered", 1)
+
+
+def test_many_senders_deliver_each_message_once(
+    services, finish, endpoint, own_address, outbox, receiver, messages
+):
+    endpoint("/a")
+    endpoint("/b", tenant=OTHER)
+    for number in range(12):
+        tenant = OTHER if number % 2 else "default"
+        finish(tenant=tenant, webhook=own_address(events=["queued", "completed"]))
+    outbox()
+    expected = len(messages())
+
+    with threads_of(services, count=3):
+        await_that(lambda: {row.status for row in messages()} == {"delivered"})
+
+    assert expected == 12 * 5
+    assert len(receiver.received) == expected
+    assert len({received.message_id for received in receiver.received}) == expected
+
+
+def test_messages_of_a_job_arrive_in_order_however_many_threads_there_are(
+    services, finish, endpoint, outbox, receiver, messages
+):
+    endpoint("/hook")
+    jobs = [finish() for _ in range(8)]
+    outbox()
+
+    with threads_of(services, count=2):
+        await_that(lambda: {row.status for row in messages()} == {"delivered"})
+
+    for job_id in jobs:
+        of_job = [r.type for r in receiver.received if r.data["job_id"] == str(job_id)]
+        assert of_job == ["job.queued", "job.started", "job.completed"]
+
+
+@pytest.fixture
+def hold(receiver):
+    """Let requests to /slow take until the test lets go of them."""
+    let_go = threading.Event()
+    receiver.answer = lambda received: (
+        200 if not received.path.startswith("/slow") or let_go.wait(30) else 500
+    )
+    yield let_go
+    let_go.set()
+
+
+def test_a_slow_endpoint_does_not_hold_up_another(
+    services, finish, endpoint, outbox, receiver, messages, hold
+):
+    endpoint("/slow")
+    quick = endpoint("/quick")
+    for _ in range(6):
+        finish()
+    outbox()
+
+    with threads_of(services):
+        await_that(lambda: {r.status for r in messages(endpoint_id=quick.id)} == {"delivered"})
+        slow_requests = receiver.types("/slow")
+        hold.set()
+        await_that(lambda: {row.status for row in messages()} == {"delivered"})
+
+    assert len(slow_requests) <= 2
+    assert len(receiver.received) == 36
+
+
+def test_many_slow_endpoints_of_a_tenant_do_not_hold_up_another_tenant(
+    services, finish, endpoint, outbox, receiver, messages, hold
+):
+    for number in range(8):
+        endpoint(f"/slow/{number}")
+    endpoint("/theirs", tenant=OTHER)
+    for _ in range(3):
+        finish()
+    finish(tenant=OTHER)
+    outbox()
+
+    with threads_of(services):
+        await_that(lambda: {r.status for r in messages(tenant=OTHER)} == {"delivered"})
+        are_all_delivered = {row.status for row in messages()} == {"delivered"}
+        hold.set()
+
+    assert receiver.types("/theirs") == ["job.queued", "job.started", "job.completed"]
+    assert not are_all_delivered
+
+
+def test_a_stop_waits_for_what_is_under_way_and_writes_it_down(
+    services, finish, endpoint, outbox, receiver, messages, hold
+):
+    endpoint("/slow", events=ENDS)
+    finish()
+    outbox()
+
+    with threads_of(services):
+        await_that(lambda: receiver.types("/slow"))
+        hold.set()
+
+    assert [row.status for row in messages()] == ["delivered"]
+
+
+def test_an_outage_of_the_database_ends_no_sender(
+    services, finish, endpoint, outbox, receiver, messages, monkeypatch
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+    outage = Outage(services)
+    outage.is_on = True
+    monkeypatch.setattr("services.webhooks.deliverer.OUTAGE_WAIT_S", 0.01)
+
+    with Deliverer(outage.services, Sender(services.outgoing)).running():
+        await_that(lambda: outage.refused > 1)
+        outage.is_on = False
+        await_that(lambda: [row.status for row in messages()] == ["delivered"])
+
+    assert len(receiver.received) == 1
+
+
+def test_the_log_of_a_message_does_not_grow_for_ever(
+    services, finish, endpoint, outbox, deliver, messages, let_time_pass
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+    deliver(refuse)
+    with services.open_session() as session:
+        session.execute(update(WebhookDelivery).values(log=[{"at": "then", "status": 500}] * 100))
+    let_time_pass()
+
+    deliver()
+
+    [message] = messages()
+    assert len(message.log) == 100
+    assert message.log[-1]["status"] == 200
+
+
+def test_settings_bound_the_threads(services, finish, endpoint, outbox, receiver, messages, hold):
+    few = replace(services, settings=services.settings.model_copy(update={"webhook_threads": 1}))
+    endpoint("/slow", events=ENDS)
+    endpoint("/slow/too", events=ENDS)
+    finish()
+    outbox()
+
+    with threads_of(few):
+        await_that(lambda: receiver.received)
+        first = len(receiver.received)
+        hold.set()
+        await_that(lambda: {row.status for row in messages()} == {"delivered"})
+
+    assert first == 1
