@@ -27,6 +27,7 @@ from tests.integration.services.conftest import (  # noqa: F401 - fixtures, foun
 START_TIMEOUT_S = 60
 API_KEY = secrets.token_hex(16)  # of every server and client here
 KEY = {"X-API-Key": API_KEY}
+API_KEY_OF = "HTTP_X_API_KEY"  # as WSGI calls the header
 
 
 class KeyedClient(FlaskClient):
@@ -35,7 +36,7 @@ class KeyedClient(FlaskClient):
     def __init__(self, app, *arguments, **options):
         super().__init__(app, *arguments, **options)
         key = app.extensions[EXTENSION].settings.admin_api_key
-        self.environ_base["HTTP_X_API_KEY"] = key
+        self.environ_base[API_KEY_OF] = key
 
 
 @pytest.fixture
