@@ -48,10 +48,10 @@ def connect(server):
     address = urlsplit(server[0])
     opened = []
 
-    def connect(method, headers):
+    def connect(method, headers, key=API_KEY):
         connection = socket.create_connection((address.hostname, address.port), timeout=30)
         opened.append(connection)
-        head = f"{method} /transcribe/ HTTP/1.1\r\nHost: x\r\nX-API-Key: {API_KEY}\r\n"
+        head = f"{method} /transcribe/ HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
         head += f"Connection: close\r\n{headers}\r\n"
         connection.sendall(head.encode())
         return connection
@@ -100,6 +100,32 @@ def test_too_large_a_body_is_refused_before_a_byte_of_it_is_sent(connect, files)
     status, answer = read_answer(connection)
 
     assert (status, answer["code"]) == (413, "upload_too_large")
+    assert files() == []
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "sk_" + "a" * 43])
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_a_stranger_is_answered_while_he_still_sends(connect, files, half, key):
+    method, headers, sent = half
+    connection = connect(method, headers, key)
+
+    connection.sendall(sent[:1000])  # and no more: who waited for the rest would wait for ever
+    status, answer = read_answer(connection)
+
+    assert (status, answer["code"]) == (401, "api_key_invalid")
+    assert files() == []
+
+
+def test_a_stranger_who_sends_it_all_anyway_still_reads_the_refusal(server, files):
+    def pieces():
+        for _ in range(8):
+            yield b"x" * MIB
+
+    address = f"{server[0]}/transcribe/"
+    whole = httpx.put(address, content=b"x" * MIB, headers={"X-API-Key": "wrong"}, timeout=30)
+    chunked = httpx.put(address, content=pieces(), headers={"X-API-Key": "wrong"}, timeout=30)
+
+    assert (whole.status_code, chunked.status_code) == (401, 401)
     assert files() == []
 
 
