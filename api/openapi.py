@@ -19,6 +19,7 @@ from api import (
     usage,
     webhooks,
 )
+from api.doors.elevenlabs import tokens as elevenlabs
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
 from api.security import SECURITY_SCHEMES
@@ -34,6 +35,7 @@ BLUEPRINTS = (
     usage.blp,
     tenant_limits.blp,
     webhooks.blp,
+    elevenlabs.blp,
 )
 
 
