@@ -5,6 +5,7 @@ from typing import Any
 
 from api.client_id import current_client
 from api.current import current_principal
+from api.job_webhooks import webhook_of
 from domain.lifecycle import Priority
 from domain.submission import NATIVE, Submission
 from services.log_context import current_request_id
@@ -34,6 +35,7 @@ def current_submission(
         door=door,
         name=given.get("name"),
         labels=given.get("labels", {}),
+        webhook=webhook_of(given),
         reuse_result=given.get("reuse_result", False),
         **({} if once is None else once),
     )

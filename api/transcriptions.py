@@ -13,6 +13,7 @@ from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_principal, current_services, current_tenant
 from api.idempotency import PARAMETER, REPLAYED, REPLAYED_HEADERS, idempotency
+from api.job_webhooks import webhook_of
 from api.multipart import FormFile
 from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
 from api.schemas.options import (
@@ -58,6 +59,7 @@ SUBMIT_CODES = (
     "idempotency_conflict",
     "too_many_jobs",
     "quota_exceeded",
+    "webhook_url_refused",
     "file_missing",
     "source_url_refused",
     "source_unavailable",
@@ -200,6 +202,7 @@ def submit(
     """Keep a recording and make it a job, after all else about the request was found good."""
     services = current_services()
     options = options_from(given, default_model=services.settings.model_size)
+    webhook = webhook_of(given)
     recording = keep()
     principal = current_principal()
     submission = Submission(
@@ -210,6 +213,7 @@ def submit(
         filename=recording.filename,
         content_type=recording.content_type,
         request_id=current_request_id(),
+        webhook=webhook,
         reuse_result=given.get("reuse_result", False),
         **idempotency(),
     )

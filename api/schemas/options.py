@@ -75,6 +75,18 @@ class SubmissionSchema(OptionsSchema):
             "(false)"
         }
     )
+    webhook_url = fields.String(
+        metadata={
+            "description": "An https address that is told what happens to this job",
+            "example": "https://example.org/hook",
+        }
+    )
+    webhook_events = fields.String(
+        metadata={
+            "description": "Of what, separated by commas; else of its end",
+            "example": "started,completed,failed",
+        }
+    )
 
 
 class SubmitQuerySchema(SubmissionSchema):
