@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ MIN_ADMIN_KEY_CHARS = 16
 MAX_DAYS = 36_500  # a hundred years: further back Postgres' calendar might end
 OPENMP_SPINS = "5000"  # a few dozen microseconds
 MALLOC_ARENAS = "2"
+HOST = re.compile(r"[a-z0-9_.:-]+")
 
 
 class Settings(BaseSettings):
@@ -212,7 +214,8 @@ class Settings(BaseSettings):
         found = set()
         for item in filter(None, map(str.strip, self.outgoing_allow.split(","))):
             parts = urlsplit(f"//{item}")
-            if not parts.hostname or not parts.port or parts.netloc != item or "@" in item:
+            is_host = HOST.fullmatch(parts.hostname or "") is not None
+            if not is_host or not parts.port or parts.netloc != item or "@" in item:
                 raise ValueError("an item is not host:port")
             found.add((parts.hostname, parts.port))
         return frozenset(found)
