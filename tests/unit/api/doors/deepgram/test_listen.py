@@ -83,7 +83,7 @@ def test_a_rule_of_our_own_names_the_parameter_too(deepgram):
 
 
 def test_an_empty_recording_is_a_bad_request(deepgram):
-    answer = listen(deepgram, data=b"", headers={"Content-Length": "0"})
+    answer = listen(deepgram, data=b"", environ_overrides={"CONTENT_LENGTH": "0"})
 
     assert (answer.status_code, answer.json["err_code"]) == (400, "Bad Request")
 
