@@ -27,9 +27,7 @@ SUBMISSIONS = frozenset(
         ("POST", "/v2/upload"),
         ("POST", "/v2/transcript"),
         ("POST", "/uploads"),
-        ("POST", "/uploads/"),
         ("POST", "/batches"),
-        ("POST", "/batches/"),
     }
 )
 

@@ -5,6 +5,7 @@ from io import BytesIO
 import pytest
 
 from api.idempotency import idempotency
+from api.limits import SUBMISSIONS
 from domain.errors import OptionInvalid, QuotaExceeded
 from domain.limits import TenantLimits
 from services.request_rate import request_rate
@@ -121,3 +122,9 @@ def test_the_result_of_an_equal_job_is_taken_only_where_it_was_asked_for(client,
     client.put("/transcribe/", data=b"audio")
 
     assert [call["reuse_result"] for call in jobs.submitted] == [True, False]
+
+
+def test_every_address_where_recordings_come_in_is_one_of_this_server(app):
+    routes = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods}
+
+    assert routes >= SUBMISSIONS
