@@ -8,7 +8,8 @@ from typing import Any
 
 from domain.language_codes import three_letters
 from domain.transcript import Segment, Transcript, Word
-from formats.cues import Layout, make_cues
+from formats.breaking import chunks, clean
+from formats.cues import Layout
 from formats.doors.elevenlabs_words import Piece, make_pieces
 from formats.subtitles import render_srt, timestamp
 
@@ -37,11 +38,33 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """What a format is written from: one segment per part, and how long its lines may be."""
+class Part:
+    """A stretch of the text that stands by itself. Times in seconds."""
+
+    pieces: Sequence[Piece]
+
+    @property
+    def start(self) -> float:
+        """When its first word begins."""
+        return self.pieces[0].start or 0.0
+
+    @property
+    def end(self) -> float:
+        """When its last word ends."""
+        return self.pieces[-1].end or 0.0
+
+    @property
+    def text(self) -> str:
+        """Its words and what stands between them."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a format is written from, and how long its lines may be."""
 
     transcript: Transcript
-    parts: Sequence[Sequence[Piece]]
+    parts: Sequence[Part]
     max_line_width: int | None
     has_times: bool
 
@@ -60,11 +83,10 @@ def render_export(transcript: Transcript, wanted: Mapping[str, Any]) -> dict[str
         options.get("max_segment_duration_s"),
         options.get("max_segment_chars"),
     )
-    parts = cut(transcript, limits)
     content = render(
-        _Parts(
-            _with_segments(transcript, parts),
-            parts,
+        _Work(
+            transcript,
+            cut(transcript, limits),
             options.get("max_characters_per_line"),
             options.get("include_timestamps", True),
         )
@@ -78,7 +100,7 @@ def render_export(transcript: Transcript, wanted: Mapping[str, Any]) -> dict[str
     }
 
 
-def cut(transcript: Transcript, limits: Limits) -> list[list[Piece]]:
+def cut(transcript: Transcript, limits: Limits) -> list[Part]:
     """The text in parts that keep to the limits; without any, in Whisper's own segments.
 
     A part is never cut inside a word, so that one word may be longer than the limits. Blanks
@@ -86,85 +108,74 @@ def cut(transcript: Transcript, limits: Limits) -> list[list[Piece]]:
     """
     if not limits.is_set:
         whole = (replace(transcript, segments=(segment,)) for segment in transcript.segments)
-        return [pieces for one in whole if (pieces := make_pieces(one))]
+        return [Part(pieces) for one in whole if (pieces := make_pieces(one))]
     parts: list[list[Piece]] = []
     blanks: list[Piece] = []
+    length = 0  # of the last part, counted on: adding it up for each word takes too long
     for piece in make_pieces(transcript):
         if piece.type == "spacing":
             blanks = [piece]
             continue
-        if not parts or _is_full(parts[-1], blanks, piece, limits):
+        following = sum(len(blank.text) for blank in blanks) + len(piece.text)
+        if not parts or _is_full(parts[-1], length + following, piece, limits):
             parts.append([piece])
+            length = len(piece.text)
         else:
             parts[-1] += [*blanks, piece]
+            length += following
         blanks = []
-    return parts
+    return [Part(pieces) for pieces in parts]
 
 
-def _is_full(
-    part: Sequence[Piece], blanks: Sequence[Piece], following: Piece, limits: Limits
-) -> bool:
-    begin, end = _span(part)
-    if limits.silence_s is not None and (following.start or 0.0) - end > limits.silence_s:
-        return True
-    if limits.duration_s is not None and (following.end or 0.0) - begin > limits.duration_s:
-        return True
-    length = sum(len(piece.text) for piece in (*part, *blanks, following))
-    return limits.chars is not None and length > limits.chars
+def _is_full(part: Sequence[Piece], length: int, following: Piece, limits: Limits) -> bool:
+    """Whether a word, with which the part would have `length` characters, begins another one."""
+    begin, end = part[0].start or 0.0, part[-1].end or 0.0
+    return (
+        (limits.silence_s is not None and (following.start or 0.0) - end > limits.silence_s)
+        or (limits.duration_s is not None and (following.end or 0.0) - begin > limits.duration_s)
+        or (limits.chars is not None and length > limits.chars)
+    )
 
 
-def _span(part: Sequence[Piece]) -> tuple[float, float]:
-    return part[0].start or 0.0, part[-1].end or 0.0
-
-
-def _text(part: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in part)
-
-
-def _with_segments(transcript: Transcript, parts: Sequence[Sequence[Piece]]) -> Transcript:
-    """The same text, one segment for each part."""
+def _srt(work: _Work) -> str:
     segments = []
-    for number, part in enumerate(parts):
-        start, end = _span(part)
-        words = tuple(Word(p.text, p.start or 0.0, p.end or 0.0) for p in part)
-        segments.append(Segment(number, 0, start, end, _text(part), words=words))
-    return replace(transcript, segments=tuple(segments))
+    for number, part in enumerate(work.parts):
+        words = tuple(Word(p.text, p.start or 0.0, p.end or 0.0) for p in part.pieces)
+        segments.append(Segment(number, 0, part.start, part.end, part.text, words=words))
+    cut_up = replace(work.transcript, segments=tuple(segments))
+    return render_srt(cut_up, Layout(work.max_line_width))
 
 
-def _srt(parts: _Parts) -> str:
-    return render_srt(parts.transcript, Layout(parts.max_line_width))
-
-
-def _txt(parts: _Parts) -> str:
+def _txt(work: _Work) -> str:
     blocks = []
-    for cue in make_cues(parts.transcript, Layout(parts.max_line_width)):
-        times = f"[{timestamp(cue.start_ms, '.')} --> {timestamp(cue.end_ms, '.')}]"
-        blocks.append("\n".join([*([times] if parts.has_times else []), *cue.lines]) + "\n")
+    for part in work.parts:
+        times = f"[{_clock(part.start)} --> {_clock(part.end)}]"
+        lines = _lines(clean(part.text), work.max_line_width)
+        blocks.append("\n".join([*([times] if work.has_times else []), *lines]) + "\n")
     return "\n".join(blocks)
 
 
-def _html(parts: _Parts) -> str:
-    language = escape(parts.transcript.language)
+def _html(work: _Work) -> str:
+    language = escape(work.transcript.language)
     lines = [
         "<!DOCTYPE html>",
         f'<html lang="{language}">',
         '<head><meta charset="utf-8"><title>Transcript</title></head>',
         "<body>",
     ]
-    for cue in make_cues(parts.transcript, Layout()):
-        time = f"<time>{timestamp(cue.start_ms, '.')}</time> " if parts.has_times else ""
-        lines.append(f"<p>{time}{escape(' '.join(cue.lines))}</p>")
+    for part in work.parts:
+        time = f"<time>{_clock(part.start)}</time> " if work.has_times else ""
+        lines.append(f"<p>{time}{escape(clean(part.text))}</p>")
     return "\n".join([*lines, "</body>", "</html>", ""])
 
 
-def _segmented_json(parts: _Parts) -> str:
+def _segmented_json(work: _Work) -> str:
     segments = []
-    for part in parts.parts:
-        start, end = _span(part)
-        times = {"start": round(start, 3), "end": round(end, 3)} if parts.has_times else {}
-        words = [_word(piece, has_times=parts.has_times) for piece in part]
-        segments.append({"text": _text(part), **times, "words": words})
-    body = {"language_code": three_letters(parts.transcript.language), "segments": segments}
+    for part in work.parts:
+        times = {"start": round(part.start, 3), "end": round(part.end, 3)}
+        words = [_word(piece, has_times=work.has_times) for piece in part.pieces]
+        segments.append({"text": part.text, **(times if work.has_times else {}), "words": words})
+    body = {"language_code": three_letters(work.transcript.language), "segments": segments}
     return json.dumps(body, ensure_ascii=False, allow_nan=False)
 
 
@@ -173,7 +184,22 @@ def _word(piece: Piece, *, has_times: bool) -> dict[str, Any]:
     return {"text": piece.text, **(times if has_times else {}), "type": piece.type}
 
 
-Render = Callable[[_Parts], str]
+def _clock(seconds: float) -> str:
+    return timestamp(round(seconds * 1000), ".")
+
+
+def _lines(text: str, max_width: int | None) -> list[str]:
+    """The text in lines, filled from the front."""
+    spans: list[tuple[int, int]] = []
+    for begin, stop in chunks(text, max_width=max_width or max(1, len(text))):
+        if spans and (max_width is None or stop - spans[-1][0] <= max_width):
+            spans[-1] = (spans[-1][0], stop)
+        else:
+            spans.append((begin, stop))
+    return [text[begin:stop] for begin, stop in spans]
+
+
+Render = Callable[[_Work], str]
 FORMATS: dict[str, tuple[Render, str, str, Mapping[str, Any]]] = {
     "txt": (_txt, "text/plain", "txt", TXT_DEFAULTS),
     "srt": (_srt, "application/x-subrip", "srt", SRT_DEFAULTS),

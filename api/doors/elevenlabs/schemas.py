@@ -45,8 +45,11 @@ class ElevenLabsAdditionalFormatSchema(StrictSchema):
     max_segment_duration_s = fields.Float(
         allow_none=True, validate=validate.Range(0, MAX_SECONDS, min_inclusive=False)
     )
-    max_segment_chars = fields.Integer(allow_none=True, validate=validate.Range(1, MAX_CHARS))
+    max_segment_chars = fields.Integer(
+        strict=True, allow_none=True, validate=validate.Range(1, MAX_CHARS)
+    )
     max_characters_per_line = fields.Integer(
+        strict=True,
         allow_none=True,
         validate=validate.Range(1, MAX_CHARS),
         metadata={"description": "Of txt and srt"},

@@ -122,6 +122,7 @@ def test_what_is_not_supported_is_refused_by_name(name, value):
         ("additional_formats", '{"format": "txt"}'),
         ("additional_formats", "[" * 100_000),
         ("additional_formats", '[{"format": "txt", "max_segment_chars": 0}]'),
+        ("additional_formats", '[{"format": "txt", "max_segment_chars": 10.5}]'),
         ("additional_formats", '[{"format": "docx"}]'),
         ("additional_formats", '[{"format": "pdf"}]'),
         ("additional_formats", '[{"format": "vtt"}]'),

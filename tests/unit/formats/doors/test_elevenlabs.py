@@ -168,6 +168,14 @@ def test_txt_may_go_without_times():
     assert plain == "One two, three four.\n\nFive six seven eight.\n"
 
 
+def test_txt_lines_are_as_long_as_is_asked():
+    content = written(two_segments(), "txt", max_characters_per_line=9, include_timestamps=False)[
+        "content"
+    ]
+
+    assert content.startswith("One two,\nthree\nfour.\n\nFive six\n")
+
+
 def test_html_says_nothing_but_text():
     segment = make_segment(" <b>&", 0, 1, Word(" <b>&", 0, 1))
 
@@ -206,7 +214,7 @@ def test_segmented_json_without_times_has_none():
 def test_the_text_is_cut_where_the_limits_say(limits, texts):
     parts = cut(two_segments(), limits)
 
-    assert ["".join(piece.text for piece in part) for part in parts] == texts
+    assert [part.text for part in parts] == texts
 
 
 def test_a_webhook_carries_the_transcription_and_what_its_owner_added():
