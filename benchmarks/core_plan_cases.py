@@ -1,6 +1,7 @@
 """What the program asks of its tables, each question by the program's own code."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,20 +11,27 @@ from benchmarks.core_fill import EXPIRED, LEASED, row_id
 from benchmarks.core_stack import Stack
 from benchmarks.core_statements import Observer
 from config import Settings
+from domain.errors import QuotaExceeded
 from domain.lifecycle import JobStatus, Priority, Rank
 from domain.options import TranscriptionOptions
 from domain.submission import Submission
 from services import estimates, health, lifecycle, retention, sweeps
 from services.attempts import Claim
+from services.backlog import expected_wait_s
 from services.client_stream import Position, read_page
 from services.dead_letter_views import ErrorFilter, list_errors
+from services.estimates import Speeds
 from services.event_feed import Wanted, read_news
 from services.histories import job_history
+from services.idempotency import Once, first_job
 from services.job_lists import JobFilter, encode_cursor, list_jobs
 from services.jobs import get_job
+from services.limits import require_room
 from services.queue_order import take_turn
 from services.queue_positions import QueuePositions
+from services.running_limits import claim_within_limits
 from services.storage_audit import FileAudit
+from services.usage import read_usage
 
 WORKER = "host:1/2"
 LISTENERS = 100
@@ -87,6 +95,7 @@ def all_cases(observer: Observer, marks: Landmarks) -> Cases:
     return {
         **_worker_cases(observer, marks),
         **_api_cases(observer, marks),
+        **_tenant_cases(observer),
         **_listener_cases(observer, marks),
         **_sweep_cases(observer),
     }
@@ -149,6 +158,32 @@ def _api_cases(observer: Observer, marks: Landmarks) -> Cases:
         "dead letters, open": lambda: list_errors(services, ErrorFilter(resolved=False)),
         "health, jobs": _in_session(observer, health._jobs),  # noqa: SLF001 - its only door opens more
         "health, errors": _in_session(observer, health._errors),  # noqa: SLF001
+    }
+
+
+def _tenant_cases(observer: Observer) -> Cases:
+    services = observer.services
+    settings = services.settings.model_copy(
+        update={"limit_waiting_jobs": 10**6, "limit_running_jobs": 10**6, "limit_bytes_per_day": 1}
+    )
+    limited = replace(services, settings=settings)
+    once = Once("default", "a key", "a fingerprint")
+
+    def ask_for_room() -> None:
+        with suppress(QuotaExceeded):
+            require_room(limited, "default")
+
+    return {
+        "submission, with a key": _in_session(
+            observer,
+            lambda session: lifecycle.create(session, _new_job(settings), detail={}, once=once),
+        ),
+        "job of a key": lambda: first_job(services, once),
+        "room of a tenant": ask_for_room,
+        "claim, within limits": lambda: claim_within_limits(limited, Rank.RETRY, WORKER),
+        "expected wait": lambda: expected_wait_s(services, Speeds()),
+        "usage of a month": lambda: read_usage(services, "default"),
+        "usage of all tenants": lambda: read_usage(services, None),
     }
 
 
