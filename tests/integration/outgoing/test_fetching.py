@@ -79,7 +79,12 @@ def test_a_recording_lands_in_the_store(internet, services, files):
         ('attachment; filename="a\x07b.mp3"', "ab.mp3"),
         ("attachment", "talk.mp3"),
         ("", "talk.mp3"),
-        ("attachment; filename*=nonsense''%ff", "ÿ"),
+        ("attachment; filename*=idna''%ff", "talk.mp3"),
+        ("attachment; filename*=UTF-8''%ff.mp3", "\ufffd.mp3"),
+        ("attachment; filename=a.mp3; filename*=utf-8'en'b.mp3", "b.mp3"),
+        ('attachment; filename="a \\"b\\".mp3"', 'a "b".mp3'),
+        ("attachment; filename*=\x00''x", "talk.mp3"),
+        ('attachment; filename="a', "talk.mp3"),
         ('attachment; filename=".."', "talk.mp3"),
     ],
 )
@@ -123,7 +128,7 @@ def test_a_web_page_is_no_recording(internet, services, files, kind):
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate, gzip"])
 def test_a_compressed_answer_is_not_unpacked(internet, services, files, encoding):
-    bomb = gzip.compress(bytes(50 * MIB))
+    bomb = gzip.compress(bytes(5 * MIB))
     internet.serve(answer(bomb, Content_Encoding=encoding))
 
     assert unavailable(services, files)["reason"] == "compressed"
@@ -219,3 +224,18 @@ def test_what_the_address_holds_beside_its_host_is_not_logged(internet, services
     assert "recording_fetched" in caplog.text
     logged = [str(vars(record)) for record in caplog.records]
     assert not any("hunter2" in line or "talk.mp3" in line for line in logged)
+
+
+@pytest.mark.parametrize("kind", ["a\x00/b", "audio", "audio/" + "x" * 100, "", "audio/mp3 \u00fc"])
+def test_a_media_type_out_of_shape_is_not_kept(internet, services, kind):
+    internet.serve(answer(b"x", Content_Type=kind))
+
+    assert fetch_recording(services, URL).content_type is None
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1, 1", "x"])
+def test_a_length_that_is_no_number_is_not_believed(internet, services, length):
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nx"
+    internet.serve(lambda _, connection: connection.sendall(head.encode()))
+
+    assert fetch_recording(services, URL).stored.size_bytes == 1
