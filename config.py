@@ -214,10 +214,10 @@ class Settings(BaseSettings):
         found = set()
         for item in filter(None, map(str.strip, self.outgoing_allow.split(","))):
             parts = urlsplit(f"//{item}")
-            is_host = HOST.fullmatch(parts.hostname or "") is not None
-            if not is_host or not parts.port or parts.netloc != item or "@" in item:
+            host, port = parts.hostname or "", parts.port
+            if not HOST.fullmatch(host) or not port or parts.netloc != item or "@" in item:
                 raise ValueError("an item is not host:port")
-            found.add((parts.hostname, parts.port))
+            found.add((host, port))
         return frozenset(found)
 
     @property
