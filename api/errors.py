@@ -21,7 +21,6 @@ STATUS_OF_CODE = {
     "request_invalid": 400,
     "upload_interrupted": 400,
     "api_key_invalid": 401,
-    "admin_key_invalid": 401,
     "scope_missing": 403,
     "job_not_found": 404,
     "upload_not_found": 404,
@@ -98,6 +97,8 @@ STATUS_OF_CODE |= {
     code: status for status, code in CODE_OF_STATUS.items() if code not in STATUS_OF_CODE
 }
 
+# The server protects itself: nothing failed, and under load there are many of these.
+AS_PLANNED = frozenset({"server_busy", "too_many_streams"})
 RETRY_AFTER_S = 5  # an outage of the database or the disk is seldom shorter
 HEADERS_TO_KEEP = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
 
@@ -125,7 +126,9 @@ def handle_own_error(error: ScriptoriumError) -> Response:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         # Its message is for the operator: it may speak of settings or weights.
         return handle_unexpected_error(error)
-    if status > HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.code in AS_PLANNED:
+        logger.warning("request_put_off", extra={"code": error.code})
+    elif status > HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request_failed", extra={"code": error.code}, exc_info=error)
     response = error_response(error.code, error.message, dict(error.details))
     if status == HTTPStatus.UNAUTHORIZED:

