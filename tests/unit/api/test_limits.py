@@ -4,9 +4,10 @@ from io import BytesIO
 
 import pytest
 
+import api.transcriptions
 from api.idempotency import idempotency
 from api.limits import SUBMISSIONS
-from domain.errors import OptionInvalid, QuotaExceeded
+from domain.errors import OptionInvalid, QuotaExceeded, ServerBusy
 from domain.limits import TenantLimits
 from services.request_rate import request_rate
 
@@ -128,3 +129,18 @@ def test_every_address_where_recordings_come_in_is_one_of_this_server(app):
     routes = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods}
 
     assert routes >= SUBMISSIONS
+
+
+def test_a_server_that_puts_off_work_says_until_when_and_logs_no_failure(
+    client, jobs, monkeypatch, caplog
+):
+    def busy(*_, **__):
+        raise ServerBusy("too much waits", retry_after_s=42)
+
+    monkeypatch.setattr(api.transcriptions, "get_job", busy)
+
+    answer = client.get(f"/transcribe/{jobs.add().job_id}")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "42")
+    (record,) = [one for one in caplog.records if one.message == "request_put_off"]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
