@@ -62,15 +62,20 @@ def receive_form(
     Raises OptionInvalid for an unknown field as soon as it begins, FileMissing without a
     file, UploadInterrupted when the form breaks off, RequestError when it is no form.
     """
-    collector = _Collector(known, open_upload, Form() if into is None else into)
+    collector = PartCollector(known, open_upload, Form() if into is None else into)
+    receive_parts(request, collector, max_parts=max_parts)
+    if collector.form.file is None and is_file_required:
+        raise FileMissing(f"the form has no part named {FILE!r}", option=FILE)
+    return collector.form
+
+
+def receive_parts(request: Request, collector: "PartCollector", *, max_parts: int) -> None:
+    """Read the whole body into the collector. Raises as `receive_form`."""
     decoder = MultipartDecoder(_boundary(request), MAX_BUFFER_BYTES, max_parts=max_parts)
     body = read_body(request, request.max_content_length or 0)
     for chunk in chain(body, [None]):
         for event in _events(decoder, chunk):
             collector.take(event)
-    if collector.form.file is None and is_file_required:
-        raise FileMissing(f"the form has no part named {FILE!r}", option=FILE)
-    return collector.form
 
 
 def _boundary(request: Request) -> bytes:
@@ -97,8 +102,10 @@ def _events(decoder: MultipartDecoder, chunk: bytes | None) -> list[Event]:
     return events
 
 
-class _Collector:
-    """Puts the parts of one form where they belong."""
+class PartCollector:
+    """Puts the parts of one form where they belong: fields, and one file."""
+
+    file_part = FILE
 
     def __init__(
         self, known: Collection[str], open_upload: Callable[[], Upload], form: Form
@@ -123,26 +130,28 @@ class _Collector:
         self._name = part.name or ""
         self._value.clear()
         refuse_unknown_option(self._name, self._known)
-        if self._name == FILE:
-            self._begin_file(part)
+        if self._name == self.file_part:
+            self.begin_file(part)
         # JavaScript's forms write a JSON value as a file of that type.
         elif isinstance(part, File) and part.headers.get("content-type") != JSON_TYPE:
             raise OptionInvalid(f"{self._name} is a field, not a file", option=self._name)
 
-    def _begin_file(self, part: Field | File) -> None:
+    def begin_file(self, part: Field | File) -> None:
+        """Open the file of this part."""
         if self.form.file is not None:
             raise OptionInvalid("one recording per request: a second file came", option=FILE)
-        name = part.filename if isinstance(part, File) else None
         self.form.file = FormFile(
-            self._open_upload(),
-            # Browsers and curl write a quote in a name as %22.
-            clean_filename(name.replace("%22", '"') if name else None),
-            part.headers.get("content-type"),
+            self._open_upload(), filename_of(part), part.headers.get("content-type")
         )
 
-    def _append(self, event: Data) -> None:
-        if self._name == FILE and self.form.file is not None:
+    def write_file(self, event: Data) -> None:
+        """Take what came of the file."""
+        if self.form.file is not None:
             self.form.file.upload.write(event.data)
+
+    def _append(self, event: Data) -> None:
+        if self._name == self.file_part:
+            self.write_file(event)
             return
         self._value += event.data
         self._fields_bytes += len(event.data)
@@ -154,6 +163,13 @@ class _Collector:
             )
         if not event.more_data:
             self.form.fields.append((self._name, _decode(self._name, bytes(self._value))))
+
+
+def filename_of(part: Field | File) -> str | None:
+    """The name that the client gave the file, fit to be shown."""
+    name = part.filename if isinstance(part, File) else None
+    # Browsers and curl write a quote in a name as %22.
+    return clean_filename(name.replace("%22", '"') if name else None)
 
 
 def _decode(name: str, value: bytes) -> str:

@@ -9,33 +9,49 @@ from flask_smorest import Api as SmorestApi
 from api import (
     admin,
     audit,
+    batches,
     docs,
     events,
     health,
     jobs,
+    keys,
     results,
+    resumable,
     tenant_limits,
+    tokens,
     transcriptions,
     usage,
     webhooks,
 )
+from api.doors.assemblyai import exports as assemblyai
+from api.doors.deepgram import views as deepgram
 from api.doors.elevenlabs import tokens as elevenlabs
+from api.doors.openai import audio as openai_audio
+from api.doors.openai import models as openai_models
 from api.errors import handle_http_error
 from api.schemas.errors import ErrorSchema
 from api.security import SECURITY_SCHEMES
 
 BLUEPRINTS = (
     transcriptions.blp,
+    resumable.blp,
+    batches.blp,
     results.blp,
     jobs.blp,
     events.blp,
     health.blp,
     admin.blp,
+    keys.blp,
+    tokens.blp,
     audit.blp,
+    webhooks.blp,
     usage.blp,
     tenant_limits.blp,
-    webhooks.blp,
+    assemblyai.blp,
+    deepgram.blp,
     elevenlabs.blp,
+    openai_audio.blp,
+    openai_models.blp,
 )
 
 

@@ -13,6 +13,8 @@ from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_services, current_tenant
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
 from api.idempotency import idempotency
+from api.schemas.base import NoQuerySchema
+from api.schemas.errors import ErrorSchema
 from api.schemas.options import options_from
 from api.schemas.resumable import UploadMetadataSchema
 from api.scopes import needs
@@ -52,6 +54,7 @@ PIECE_BODY = {
 }
 PIECE_CODES = (
     "request_invalid",
+    "option_invalid",
     "upload_interrupted",
     "upload_offset_mismatch",
     "tus_version_unsupported",
@@ -119,11 +122,10 @@ class Uploads(MethodView):
         ],
         requestBody=PIECE_BODY,
     )
-    @blp.response(201, description="`Location` is where the pieces go")
-    @blp.fails(
-        *PIECE_CODES, "validation_error", "option_invalid", "file_missing", "too_many_uploads"
-    )
-    def post(self) -> Response:
+    @blp.arguments(NoQuerySchema, location="query")
+    @blp.response(201, description="Its Location is where the pieces go")
+    @blp.fails(*PIECE_CODES, "validation_error", "file_missing", "too_many_uploads")
+    def post(self, _query: dict[str, Any]) -> Response:
         """Begin an upload; options are checked now, the recording when it is whole."""
         view = begin()
         where = url_for("resumable.ResumableUpload", upload_id=view.upload_id)
@@ -143,9 +145,12 @@ class ResumableUpload(MethodView):
 
     @needs("submit")  # it is part of a submission, and writes nothing
     @blp.doc(parameters=[TUS])
+    @blp.arguments(NoQuerySchema, location="query")
     @blp.response(200, description="`Upload-Offset` is where to go on")
-    @blp.fails("upload_not_found", "tus_version_unsupported", "database_unavailable")
-    def head(self, upload_id: str) -> Response:
+    @blp.fails(
+        "upload_not_found", "tus_version_unsupported", "option_invalid", "database_unavailable"
+    )
+    def head(self, _query: dict[str, Any], upload_id: str) -> Response:
         """Say how much has arrived, and once it is a job which (`X-Job-ID`)."""
         view = find(upload_id)
         headers = {**with_job(view), "Upload-Length": str(view.length_bytes)}
@@ -161,19 +166,27 @@ class ResumableUpload(MethodView):
         ],
         requestBody=PIECE_BODY,
     )
+    @blp.arguments(NoQuerySchema, location="query")
     @blp.response(204, description="`Upload-Offset` is where to go on; with the last byte X-Job-ID")
-    @blp.alt_response(460, description="`upload_checksum_mismatch`: the piece is forgotten")
+    @blp.alt_response(
+        460, schema=ErrorSchema, description="`upload_checksum_mismatch`: the piece is forgotten"
+    )
     @blp.fails("upload_not_found", *PIECE_CODES)
-    def patch(self, upload_id: str) -> Response:
+    def patch(self, _query: dict[str, Any], upload_id: str) -> Response:
         """Append a piece. What arrives before a connection breaks is kept."""
         return append(upload_id)
 
     @blp.doc(parameters=[TUS])
+    @blp.arguments(NoQuerySchema, location="query")
     @blp.response(204, description="Gone, with what had arrived; a job made of it stays")
     @blp.fails(
-        "upload_not_found", "upload_locked", "tus_version_unsupported", "database_unavailable"
+        "upload_not_found",
+        "upload_locked",
+        "tus_version_unsupported",
+        "option_invalid",
+        "database_unavailable",
     )
-    def delete(self, upload_id: str) -> Response:
+    def delete(self, _query: dict[str, Any], upload_id: str) -> Response:
         """End an upload."""
         return end(upload_id)
 
@@ -181,9 +194,10 @@ class ResumableUpload(MethodView):
         parameters=[TUS, header(OVERRIDE, {**TEXT, "enum": ["PATCH", "DELETE"]}, "The method")],
         requestBody=PIECE_BODY,
     )
+    @blp.arguments(NoQuerySchema, location="query")
     @blp.response(204, description="As the method that is named")
     @blp.fails("upload_not_found", "method_not_allowed", *PIECE_CODES)
-    def post(self, upload_id: str) -> Response:
+    def post(self, _query: dict[str, Any], upload_id: str) -> Response:
         """Append or end, for clients behind proxies that let only GET and POST through."""
         method = request.headers.get(OVERRIDE, "").upper()
         if method == "DELETE":

@@ -22,6 +22,7 @@ from models import (
     TranscriptionWindow,
     WorkerProcess,
 )
+from services.batch_views import remove_empty_batches
 from services.context import Services
 from services.history import RECONCILER, event_from
 from services.liveness import GONE_AFTER_S
@@ -145,6 +146,7 @@ SWEEPS: tuple[Callable[[Services], int], ...] = (
     forget_turns,
     forget_gone_processes,
     forget_idempotency_keys,
+    remove_empty_batches,
 )
 
 

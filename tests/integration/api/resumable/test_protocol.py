@@ -2,87 +2,28 @@
 
 import base64
 import hashlib
-import logging
-import os
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
-from domain.errors import AudioUnreadable, DatabaseUnavailable, UploadNotFound
-from models import StorageFinding, TranscriptionJob, UploadSession
+from domain.errors import UploadNotFound
+from models import TranscriptionJob, UploadSession
 from services import upload_sessions
-from services.storage_audit import FileAudit
-from services.upload_sessions import append_piece, finish_whole, get_upload, remove_expired
+from services.upload_sessions import append_piece, get_upload
 from tests.integration.api.conftest import make_app
-
-TUS = {"Tus-Resumable": "1.0.0"}
-PIECE = {**TUS, "Content-Type": "application/offset+octet-stream"}
-AUDIO = os.urandom(100_000)
-SHA256 = hashlib.sha256(AUDIO).hexdigest()
-
-
-def metadata(**pairs):
-    items = (f"{name} {base64.b64encode(str(v).encode()).decode()}" for name, v in pairs.items())
-    return ",".join(items)
-
-
-@pytest.fixture
-def begin(client):
-    def begin(length=100_000, **said):
-        headers = {**TUS, "Upload-Length": str(length), "Upload-Metadata": metadata(**said)}
-        answer = client.post("/uploads", headers=headers)
-        assert answer.status_code == 201, answer.text
-        return answer.headers["Location"]
-
-    return begin
-
-
-@pytest.fixture
-def send(client):
-    def send(where, data, offset, **headers):
-        sent = {**PIECE, "Upload-Offset": str(offset)}
-        return client.patch(where, data=data, headers={**sent, **headers})
-
-    return send
-
-
-@pytest.fixture
-def files(services):
-    root = services.storage.root
-    return lambda: [str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
-
-
-@pytest.fixture
-def refuse_audio(monkeypatch, services):
-    def refuse(_path):
-        raise AudioUnreadable("this is no audio")
-
-    object.__setattr__(services, "probe", refuse)
-
-
-def offset_of(client, where):
-    return int(client.head(where, headers=TUS).headers["Upload-Offset"])
-
-
-def id_of(where):
-    return where.rsplit("/", 1)[1]
-
-
-def the_job(services):
-    with services.open_session() as session:
-        return session.scalars(select(TranscriptionJob)).one()
-
-
-def set_session(services, **values):
-    with services.open_session() as session:
-        session.execute(update(UploadSession).values(**values))
-
-
-def count(services, table):
-    with services.open_session() as session:
-        return session.scalar(select(func.count()).select_from(table))
+from tests.integration.api.resumable.uploads import (
+    AUDIO,
+    PIECE,
+    SHA256,
+    TUS,
+    count,
+    id_of,
+    metadata,
+    offset_of,
+    set_session,
+    the_job,
+)
 
 
 def test_it_says_what_it_can_do(client, services):
@@ -398,107 +339,3 @@ def test_a_recording_that_the_disk_has_no_room_for_is_refused_at_once(client, se
 
     assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
     assert count(services, UploadSession) == 0
-
-
-def test_an_expired_upload_is_gone_and_its_file_too(client, services, begin, send, files):
-    where = begin()
-    send(where, AUDIO[:10], 0)
-    set_session(services, expires_at=func.now() - timedelta(seconds=1))
-
-    seen = client.head(where, headers=TUS).status_code
-    removed = remove_expired(services)
-
-    assert (seen, removed) == (404, 1)
-    assert files() == []
-    assert count(services, UploadSession) == 0
-
-
-def test_an_upload_that_lives_is_not_swept(client, services, begin, send):
-    where = begin()
-
-    removed = remove_expired(services)
-
-    assert removed == 0
-    assert send(where, AUDIO, 0).status_code == 204
-
-
-def test_an_expired_upload_that_became_a_job_goes_without_its_recording(
-    client, services, begin, send
-):
-    job = send(begin(), AUDIO, 0).headers["Location"]
-    set_session(services, expires_at=func.now() - timedelta(seconds=1))
-
-    removed = remove_expired(services)
-
-    assert removed == 1
-    assert client.get(f"{job}/audio").data == AUDIO
-
-
-def test_every_piece_gives_an_upload_new_time(client, services, begin, send):
-    where = begin()
-    set_session(services, expires_at=func.now() + timedelta(seconds=60))
-
-    send(where, AUDIO[:10], 0)
-
-    with services.open_session() as session:
-        left = session.scalar(select(UploadSession.expires_at - func.now()))
-    assert left > timedelta(hours=23)
-
-
-def test_the_sweep_of_orphans_leaves_unfinished_uploads_alone(client, services, begin, send, files):
-    where = begin()
-    send(where, AUDIO[:10], 0)
-    for name in files():
-        os.utime(services.storage.root / name, (0, 0))
-
-    FileAudit().remove_orphans(services)
-
-    assert count(services, StorageFinding) == 0
-    assert offset_of(client, where) == 10
-
-
-def test_a_whole_upload_that_an_outage_kept_from_being_a_job_becomes_one_later(
-    client, services, begin, send, monkeypatch
-):
-    where = begin()
-
-    def away(*_):
-        raise DatabaseUnavailable("away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(upload_sessions, "submit_job", away)
-        refused = send(where, AUDIO, 0)
-    head = client.head(where, headers=TUS)
-    finished = finish_whole(services)
-
-    assert refused.status_code == 503
-    assert (head.headers["Upload-Offset"], "X-Job-ID" in head.headers) == ("100000", False)
-    assert finished == 1
-    assert the_job(services).sha256 == SHA256
-    assert client.head(where, headers=TUS).headers["X-Job-ID"] == str(the_job(services).id)
-
-
-def test_a_job_whose_upload_missed_it_is_found_and_not_made_twice(
-    client, services, begin, send, files
-):
-    where = begin()
-    send(where, AUDIO, 0)
-    job = the_job(services)
-    # As if the server had died right after it made the job.
-    unfinished = services.storage.root / "incoming" / job.file_path
-    os.link(services.storage.root / job.file_path[:2] / job.file_path, unfinished)
-    set_session(services, job_id=None)
-
-    again = send(where, b"", 100_000)
-
-    assert again.headers["X-Job-ID"] == str(job.id)
-    assert the_job(services).id == job.id
-    assert files() == [f"{job.file_path[:2]}/{job.file_path}"]
-
-
-def test_the_name_of_a_recording_is_not_logged(client, services, begin, send, caplog):
-    caplog.set_level(logging.DEBUG)
-
-    send(begin(filename="secret-name.wav"), AUDIO, 0)
-
-    assert "secret-name" not in caplog.text

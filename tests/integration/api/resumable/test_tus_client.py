@@ -13,7 +13,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
 from tests.integration.api.conftest import KEY, wait_until, web_server
-from tests.integration.api.cut_connection import breaking_wire
+from tests.integration.api.resumable.cut_connection import breaking_wire
 
 MIB = 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
