@@ -125,7 +125,7 @@ def run(work: Coroutine[Any, Any, int]) -> None:
 @click.option("--detach", is_flag=True, help="Submit, print the job ids, do not wait.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def transcribe(connection: Connection, *, keep: bool, **given: Any) -> None:
-    """Transcribe recordings: files, folders, or - for standard input.
+    """Transcribe recordings: files, folders, https addresses, or - for standard input.
 
     The transcript goes to standard output or to --output, everything else to standard error.
     Ctrl-C cancels the jobs on the server; a second one leaves at once.

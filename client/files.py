@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from client.addresses import is_address, name_of, problem_of
 from client.errors import OutputNotWritten
 
 STDIN = "-"
@@ -42,6 +43,7 @@ class Input:
     below: Path  # folder relative to the one given on the command line, else `.`
     filename: str  # as the server is told
     is_stdin: bool = False
+    address: str | None = None  # where the server shall fetch it; there is no file then
 
     @property
     def content_type(self) -> str:
@@ -57,8 +59,11 @@ def collect_inputs(
     A file is taken whatever its name; of a folder, the audio and video files that are not
     hidden. Raises InputProblem for a path that is missing, unreadable or an empty folder.
     """
-    found: dict[Path, Input] = {}
+    found: dict[Path | str, Input] = {}
     for text in paths:
+        if is_address(text):
+            found.setdefault(text, _address_input(text))
+            continue
         path = Path(text)
         if text == STDIN:
             # A file of this name resolves to an absolute path, so the keys differ.
@@ -68,6 +73,14 @@ def collect_inputs(
         for item in items:
             found.setdefault(item.path.resolve(), item)
     return list(found.values())
+
+
+def _address_input(address: str) -> Input:
+    problem = problem_of(address)
+    if problem:
+        raise InputProblem(f"an address {problem}")
+    name = readable_name(name_of(address))
+    return Input(Path(name), Path(), name, address=address)
 
 
 def _file_input(path: Path) -> Input:
@@ -170,7 +183,7 @@ def plan_outputs(
     if is_folder and path.exists() and not path.is_dir():
         raise InputProblem(f"{path}: must be a folder, for there is more than one transcript")
     outputs = name_outputs(inputs, path, transcript_format) if is_folder else [path]
-    recordings = {item.path.resolve() for item in inputs if not item.is_stdin}
+    recordings = {item.path.resolve() for item in inputs if not (item.is_stdin or item.address)}
     own = [str(output) for output in outputs if output.resolve() in recordings]
     if own:
         raise InputProblem(f"would replace the recording itself: {', '.join(own)}")

@@ -5,8 +5,10 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
+from client.addresses import form_with
 from client.api import Server
 from client.contract import Job
 from client.errors import ClientError, InputChanged, JobNotCompleted, ServerUnreachable
@@ -44,18 +46,15 @@ async def send_file(
     server: Server, display: Display, run: FileRun, options: Mapping[str, str]
 ) -> Job:
     """Upload the file; its job. Raises ClientError. Cancelled: keeps a job that was accepted."""
-    try:
-        # Opening is as quick as the check that the file was there, made a moment ago.
-        stream = run.spool or run.item.path.open("rb")
-    except OSError as error:
-        raise InputChanged(f"cannot be read any more: {error.strerror}") from error
+    stream, content_type = _open(run)
     with stream:
         upload = Upload(
             stream=stream,
             size_bytes=stream_size(stream),
             filename=run.item.filename,
-            content_type=run.item.content_type,
+            content_type=content_type,
             on_sent=lambda sent: display.note_sent(run.track, sent),
+            is_form=run.item.address is not None,
         )
         run.track.size_bytes = upload.size_bytes
         sending = asyncio.create_task(server.submit(upload, options))
@@ -66,6 +65,18 @@ async def send_file(
             raise
     display.note_job(run.track, run.job)
     return run.job
+
+
+def _open(run: FileRun) -> tuple[BinaryIO, str]:
+    """What is sent, and its media type. Raises InputChanged."""
+    if run.item.address:
+        form, content_type = form_with(run.item.address)
+        return BytesIO(form), content_type
+    try:
+        # Opening is as quick as the check that the file was there, made a moment ago.
+        return run.spool or run.item.path.open("rb"), run.item.content_type
+    except OSError as error:
+        raise InputChanged(f"cannot be read any more: {error.strerror}") from error
 
 
 async def _last_answer(sending: asyncio.Task[Job], upload: Upload) -> Job | None:

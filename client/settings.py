@@ -71,7 +71,9 @@ class TranscribeSettings:
         stdin_count = self.paths.count("-")
         is_cut = self.max_line_width is not None or self.max_line_count is not None
         problems = {
-            "no recording given: name files or folders, or - for standard input": not self.paths,
+            "no recording given: name files, folders, addresses, or - for standard input": (
+                not self.paths
+            ),
             "standard input can be read once only": stdin_count > 1,
             "--filename names standard input: it goes with -": self.filename and not stdin_count,
             "--max-line-width and --max-line-count are for --format srt and vtt": (

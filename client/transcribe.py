@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from client.addresses import is_address
 from client.api import Server
 from client.batch import Batch, Plan
 from client.delivery import Delivery
@@ -63,9 +64,13 @@ def _plan_outputs(settings: TranscribeSettings, inputs: list[Input]) -> list[Pat
         inputs,
         str(settings.output),
         settings.transcript_format,
-        takes_folder=len(inputs) > 1 or any(Path(path).is_dir() for path in settings.paths),
+        takes_folder=len(inputs) > 1 or any(_is_folder(path) for path in settings.paths),
         force=settings.force,
     )
+
+
+def _is_folder(path: str) -> bool:
+    return not is_address(path) and Path(path).is_dir()  # an address may be too long for a path
 
 
 def _plan(settings: TranscribeSettings) -> Plan:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 UPLOAD_BLOCK_BYTES = 256 * 1024
 PROBE_TIMEOUT_S = 300.0  # the server stores and probes the file before it answers
+FETCH_TIMEOUT_S = 3600 + PROBE_TIMEOUT_S  # the most that a server's SOURCE_TIMEOUT_S may be
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Upload:
     on_sent: Callable[[int], None]  # called in the loop's thread with the bytes sent so far
     sent_bytes: int = 0
     is_abandoned: bool = False
+    is_form: bool = False  # it says where the recording lies, and the server fetches it
 
     @property
     def is_sent(self) -> bool:
@@ -66,14 +68,16 @@ async def put_recording(
         loop.call_soon_threadsafe(upload.on_sent, sent_bytes)
 
     def put() -> httpx.Response:
-        return http.put(
+        return http.request(
+            "POST" if upload.is_form else "PUT",
             "transcribe/",
-            params={"filename": upload.filename, **options},
+            params=options if upload.is_form else {"filename": upload.filename, **options},
             content=upload.blocks(report),
             headers={
                 "Content-Length": str(upload.size_bytes),
                 "Content-Type": upload.content_type,
             },
+            timeout=FETCH_TIMEOUT_S if upload.is_form else http.timeout,
         )
 
     try:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -180,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             if scripted.lingers:
                 self.rfile.read(int(self.headers["Content-Length"]))
 
-    do_GET = do_PUT = do_DELETE = _handle  # noqa: N815 - the library's names
+    do_GET = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the library's names
 
     def _take_script(self, toy, path):
         for scripted in toy.scripted:
@@ -190,8 +191,10 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _play(self, toy, request, body):
-        if request.method == "PUT":
-            return self._accept(toy, request, body)
+        if request.method in ("PUT", "POST"):
+            is_form = request.method == "POST"
+            url = source_url_of(request, body) if is_form else request.query["filename"]
+            return self._accept(toy, url.rpartition("/")[2], body)
         if request.path == "/jobs/":
             return 200, {"jobs": [_view(job) for job in toy.jobs.values()], "has_more": False}
         job = toy.jobs.get(request.path.split("/")[2])
@@ -209,8 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
                 toy.changed.wait_for(lambda: job.id in toy.cancelled, toy.holds_answers_s)
         return 200, _next_view(job)
 
-    def _accept(self, toy, request, body):
-        name = request.query["filename"]
+    def _accept(self, toy, name, body):
         with toy.changed:
             toy.uploads_now += 1
             toy.most_uploads_at_once = max(toy.most_uploads_at_once, toy.uploads_now)
@@ -253,6 +255,14 @@ def _next_view(job):
     if len(job.states) > 1:
         job.states.popleft()
     return view
+
+
+def source_url_of(request, body):
+    """The address that a form hands in."""
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    (part,) = message_from_bytes(head + body).get_payload()
+    assert part.get_param("name", header="Content-Disposition") == "source_url"
+    return part.get_payload()
 
 
 def error(code, message, **details):
