@@ -73,7 +73,7 @@ def _count_request(services: Services, tenant: str) -> None:
     g.rate = rate = request_rate(services.settings.redis_url).count(tenant, maximum)
     if not rate.is_within:
         raise RateLimited(
-            f"more than {maximum} requests a minute",
+            f"the limit is {maximum} requests a minute",
             limit="requests_per_minute",
             maximum=maximum,
             retry_after_s=rate.reset_s,

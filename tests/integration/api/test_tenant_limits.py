@@ -152,3 +152,31 @@ def test_a_server_without_workers_says_when_to_come_again(client):
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "10"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/speech-to-text",
+        "/v1/listen",
+        "/v2/upload",
+        "/v2/transcript",
+        "/batches",
+        "/uploads",
+    ],
+)
+def test_every_door_keeps_to_the_limits_before_it_reads(admin, client, address):
+    admin.patch(DEFAULT, json={"waiting_jobs": 1})
+    submit(client)
+
+    answer = client.post(address, data=b"never looked at")
+    admin.patch(DEFAULT, json={"requests_per_minute": 1})
+    client.get("/jobs/")
+    too_many = client.post(address, data=b"never looked at")
+
+    assert (answer.status_code, too_many.status_code) == (429, 429)
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert too_many.headers["RateLimit-Remaining"] == "0"
+    assert "1 requests a minute" in too_many.text
