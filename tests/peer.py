@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# A key and a certificate for files.test and other.test, valid until 2126. No secret.
+# A key and a certificate for files.test, other.test and localhost, until 2126. No secret.
 CERTIFICATE = Path(__file__).parent / "integration" / "outgoing" / "files.test.pem"
 
 TLS_HANDSHAKE = b"\x16"  # the first byte of all that TLS says first

@@ -3,15 +3,16 @@
 import gzip
 from dataclasses import replace
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from audio.ffmpeg import find_ffmpeg
 from audio.probe import probe
 from outgoing.rules import Rules
-from tests.integration.api.conftest import make_app
+from tests.integration.api.conftest import KEY, make_app, web_server
 from tests.integration.services.conftest import files_in
-from tests.peer import answer, peer
+from tests.peer import CERTIFICATE, answer, peer
 from tests.recordings import make_recording
 
 SECRET = "hunter2"
@@ -87,3 +88,27 @@ def test_a_broken_transfer_leaves_neither_a_job_nor_a_file(ask, services):
     assert found.json["details"]["reason"] == "connection_lost"
     assert client.get("/jobs/").json["jobs"] == []
     assert files_in(services.storage.root) == []
+
+
+def test_a_real_server_fetches_over_tls_from_the_hosts_that_its_settings_name(
+    migrated_database, redis_url, tmp_path
+):
+    content = make_recording("wav_8khz", tmp_path / "made").read_bytes()
+    with peer(answer(content)) as named, peer(answer(content)) as other:
+        settings = {
+            "OUTGOING_ALLOW": f"localhost:{named.port}",
+            "SSL_CERT_FILE": str(CERTIFICATE),
+        }
+        with web_server(migrated_database, redis_url, tmp_path, **settings) as (address, _):
+            found, refused = (
+                httpx.post(
+                    f"{address}/transcribe/",
+                    files={"source_url": (None, f"https://localhost:{port}/talk.wav")},
+                    headers=KEY,
+                )
+                for port in (named.port, other.port)
+            )
+
+    assert found.status_code == 202
+    assert (refused.status_code, refused.json()["code"]) == (422, "source_url_refused")
+    assert (len(named.requests), len(other.requests)) == (1, 0)
