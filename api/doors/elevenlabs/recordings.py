@@ -11,11 +11,13 @@ from api.current import current_services
 from api.doors.elevenlabs.pcm import wrap_samples
 from api.multipart import FormFile
 from api.uploads import open_upload, require_bytes
+from domain.errors import SourceRefused, SourceUnavailable
 from services.fetching import fetch_recording
 from storage.base import StoredFile
 
 BARE_SAMPLES = "pcm_s16le_16"
 WAVE = "audio/wav"
+ADDRESSES = ("source_url", "cloud_storage_url")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def store_recording(form: dict[str, Any]) -> Recording:
     is_bare = form.get("file_format") == BARE_SAMPLES
     file: FormFile | None = form.get("file")
     if file is None:
-        return _fetch(form.get("source_url") or form["cloud_storage_url"], is_bare=is_bare)
+        name = next(name for name in ADDRESSES if name in form)
+        return _fetch(name, form[name], is_bare=is_bare)
     require_bytes(file.upload)
     if not is_bare:
         return Recording(file.upload.commit(), file.filename, file.content_type)
@@ -46,10 +49,14 @@ def store_recording(form: dict[str, Any]) -> Recording:
     return Recording(wave.commit(), file.filename, WAVE)
 
 
-def _fetch(url: str, *, is_bare: bool) -> Recording:
+def _fetch(name: str, url: str, *, is_bare: bool) -> Recording:
     services = current_services()
-    with outside(request.environ):
-        fetched = fetch_recording(services, url)
+    try:
+        with outside(request.environ):
+            fetched = fetch_recording(services, url)
+    except (SourceRefused, SourceUnavailable) as error:
+        # Under the name that the client used.
+        raise type(error)(error.message, **{**error.details, "option": name}) from error
     if not is_bare:
         return Recording(fetched.stored, fetched.filename, fetched.content_type)
     try:

@@ -37,7 +37,7 @@ class ElevenLabsAdditionalFormatSchema(StrictSchema):
     """One additional format and its options."""
 
     format = fields.String(required=True, metadata={"enum": [*FORMATS]})
-    include_timestamps = fields.Boolean(load_default=True)
+    include_timestamps = fields.Boolean(allow_none=True, metadata={"description": "True"})
     include_speakers = fields.Boolean(allow_none=True, metadata={"description": "Only false"})
     segment_on_silence_longer_than_s = fields.Float(
         allow_none=True, validate=validate.Range(0, MAX_SECONDS)
@@ -65,7 +65,7 @@ class ElevenLabsAdditionalFormatSchema(StrictSchema):
             raise ValidationError(f"Must be one of: {', '.join(FORMATS)}.", "format")
         if data.get("include_speakers"):
             raise ValidationError(NOT_SUPPORTED + NO_SPEAKERS, "include_speakers")
-        if name == "srt" and not data["include_timestamps"]:
+        if name == "srt" and data.get("include_timestamps") is False:
             raise ValidationError("SRT always has times.", "include_timestamps")
         if name not in WITH_LINES and data.get("max_characters_per_line"):
             raise ValidationError("Only for txt and srt.", "max_characters_per_line")

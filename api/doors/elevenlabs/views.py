@@ -1,6 +1,7 @@
 """/v1/speech-to-text and its transcripts, as ElevenLabs' clients call them."""
 
-from contextlib import nullcontext
+import time
+from contextlib import nullcontext, suppress
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -40,7 +41,7 @@ from api.idempotency import REPLAYED_HEADERS, idempotency, idempotency_key, mark
 from api.schemas.base import NoQuerySchema
 from api.transcriptions import parse_job_id
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
-from domain.errors import ResultNotReady
+from domain.errors import JobStateConflict, ResultNotReady
 from domain.lifecycle import Priority
 from domain.submission import Submission
 from formats.doors.elevenlabs import render_transcription
@@ -48,6 +49,7 @@ from services.backlog import require_capacity
 from services.jobs import Submitted, cancel_job, get_job, purge_job, submit_once
 from services.log_context import current_request_id
 from services.synchronous import ClientGone, Finished, finished_transcript
+from services.views import JobView
 from services.waiting import wait_for_change
 from services.webhooks.told_at_endpoints import tell_endpoints
 
@@ -162,10 +164,9 @@ class Transcript(MethodView):
         tenant = current_tenant()
         job = get_job(services, key, tenant=tenant)
         if not job.is_terminal:
-            job = cancel_job(services, key, tenant=tenant, actor=current_principal().actor)
-        if not job.is_terminal:
-            with outside(request.environ):
-                wait_for_change(services, key, timeout_s=DELETE_WAIT_S, since=job, tenant=tenant)
+            with suppress(JobStateConflict):  # it has ended meanwhile
+                job = cancel_job(services, key, tenant=tenant, actor=current_principal().actor)
+            _await_end(job)
         purge_job(services, key, tenant=tenant)
         return jsonify(ElevenLabsDeletedSchema().dump({"message": "the transcript was deleted"}))
 
@@ -197,6 +198,16 @@ def submit(form: dict[str, Any]) -> Submitted:
         **idempotency(),
     )
     return submit_once(services, recording.stored, options, submission)
+
+
+def _await_end(job: JobView) -> None:
+    """Wait until a job that was asked to stop has stopped, but not for long."""
+    deadline = time.monotonic() + DELETE_WAIT_S
+    with outside(request.environ):
+        while not job.is_terminal and (left_s := deadline - time.monotonic()) > 0:
+            job = wait_for_change(
+                current_services(), job.job_id, timeout_s=left_s, since=job, tenant=job.tenant
+            )
 
 
 def _webhook(form: dict[str, Any]) -> dict[str, Any]:

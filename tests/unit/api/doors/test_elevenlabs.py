@@ -11,11 +11,22 @@ from elevenlabs import ElevenLabs
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.core.request_options import RequestOptions
 from elevenlabs.errors import NotFoundError, UnprocessableEntityError
-from elevenlabs.types import SpeechToTextChunkResponseModel, SpeechToTextWebhookResponseModel
+from elevenlabs.types import (
+    ExportOptions_Txt,
+    SpeechToTextChunkResponseModel,
+    SpeechToTextWebhookResponseModel,
+)
 
 from api.current import EVENTS
 from api.doors.elevenlabs import recordings, tokens, views
-from domain.errors import JobCancelled, OptionInvalid, ScopeMissing, ServerBusy, SourceRefused
+from domain.errors import (
+    JobCancelled,
+    JobStateConflict,
+    OptionInvalid,
+    ScopeMissing,
+    ServerBusy,
+    SourceRefused,
+)
 from domain.lifecycle import Priority
 from services.event_hub import EventHub
 from services.fetching import Fetched
@@ -56,7 +67,10 @@ class Door:
         return self.jobs.get_job(None, job_id, tenant=tenant), make_transcript()
 
     def finish_stopping(self, _services, job_id, *, timeout_s, since, tenant):
-        self.jobs.jobs[job_id] = replace(since, status="cancelled")
+        """Go on once more, and then stop."""
+        changes = {"progress": 0.5} if since.progress == 0.0 else {"status": "cancelled"}
+        self.jobs.jobs[job_id] = replace(since, **changes)
+        return self.jobs.jobs[job_id]
 
     def require_capacity(self, _services):
         if self.is_busy:
@@ -149,6 +163,14 @@ def test_additional_formats_are_in_the_answer(speech):
     assert item.is_base_64_encoded is False
 
 
+def test_options_of_formats_that_are_null_are_not_given(speech):
+    options = {"include_timestamps": None, "include_speakers": None, "max_segment_chars": None}
+
+    answer = convert(speech, additional_formats=[ExportOptions_Txt(**options)])
+
+    assert answer.additional_formats[0].content.startswith("[00:00:00.000 --> ")
+
+
 def test_json_may_come_as_a_part_of_its_own_type(http, jobs):
     part = ("blob", b'[{"format": "txt"}]', "application/json")
 
@@ -199,17 +221,18 @@ def test_a_recording_may_be_fetched(speech, services, jobs, monkeypatch, name):
     assert services.storage.size_of(as_wave["stored"].key) is not None
 
 
-def test_a_refused_address_says_why(speech, monkeypatch):
+@pytest.mark.parametrize("name", ["source_url", "cloud_storage_url"])
+def test_a_refused_address_says_why(speech, monkeypatch, name):
     def fetch(_services, _url):
         raise SourceRefused("the address leads into this network", option="source_url")
 
     monkeypatch.setattr(recordings, "fetch_recording", fetch)
 
     with pytest.raises(UnprocessableEntityError) as caught:
-        convert(speech, file=None, source_url="https://localhost/a")
+        convert(speech, **{"file": None, name: "https://localhost/a"})
 
     detail = caught.value.body["detail"]
-    assert (detail["status"], detail["param"]) == ("source_url_refused", "source_url")
+    assert (detail["status"], detail["param"]) == ("source_url_refused", name)
 
 
 def test_a_webhook_is_promised_at_once(speech, jobs, door):
@@ -367,8 +390,22 @@ def test_a_transcript_is_removed_whatever_becomes_of_its_job(speech, jobs, statu
     assert jobs.jobs == {}
 
 
+def test_a_job_that_ends_while_it_is_removed_is_removed_all_the_same(speech, jobs, monkeypatch):
+    def end(_services, job_id, **_):
+        jobs.jobs[job_id] = replace(jobs.jobs[job_id], status="completed")
+        raise JobStateConflict("the job is completed")
+
+    monkeypatch.setattr(views, "cancel_job", end)
+    monkeypatch.setattr(views, "wait_for_change", lambda _, job_id, **__: jobs.jobs[job_id])
+    job = jobs.add(status="processing")
+
+    speech.speech_to_text.transcripts.delete(str(job.job_id))
+
+    assert jobs.jobs == {}
+
+
 def test_a_worker_that_does_not_stop_in_time_keeps_its_job(http, jobs, monkeypatch):
-    monkeypatch.setattr(views, "wait_for_change", lambda *_, **__: None)
+    monkeypatch.setattr(views, "DELETE_WAIT_S", 0.0)
     job = jobs.add(status="processing")
 
     answer = http.delete(f"{URL}/transcripts/{job.job_id}")

@@ -266,7 +266,7 @@ def test_additional_formats_need_the_times_of_words(settings):
     assert options_of(settings, form).word_timestamps is True
     assert door_fields_of(form) == {
         "timestamps_granularity": "none",
-        "additional_formats": [{"format": "srt", "include_timestamps": True}],
+        "additional_formats": [{"format": "srt"}],
     }
 
 
