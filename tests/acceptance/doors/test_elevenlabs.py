@@ -159,6 +159,22 @@ def test_a_transcript_is_there_until_it_is_removed(speech, convert, stranger):
         transcripts.get(made.transcription_id)
 
 
+def test_a_job_that_runs_is_stopped_and_removed(speech, door_http):
+    with sample_path("two_cities.wav").open("rb") as recording:
+        job_id = door_http.post(
+            "/transcribe/", files={"file": recording}, data={"model_size": "base"}
+        ).json()["job_id"]
+    await_value(
+        lambda: door_http.get(f"/transcribe/{job_id}").json()["status"] == "processing",
+        60,
+        "the job to start",
+    )
+
+    speech.speech_to_text.transcripts.delete(job_id)
+
+    assert door_http.get(f"/transcribe/{job_id}").status_code == 404
+
+
 def test_without_a_good_key_nobody_gets_in(door_server):
     speech = ElevenLabs(api_key="wrong", base_url=door_server.url)
 
