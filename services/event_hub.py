@@ -129,6 +129,11 @@ class EventHub:
         """How many streams there are."""
         return len(self._listeners)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server was told to stop."""
+        return self._closing.is_set()
+
     def reserve(self, connection: Connection = NO_CONNECTION) -> Listener:
         """A place for a stream over this connection. Raises TooManyStreams."""
         maximum = self._services.settings.max_event_streams

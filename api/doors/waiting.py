@@ -9,7 +9,7 @@ from flask import Response, request
 from api.admission import outside
 from api.current import current_hub, current_services, current_tenant
 from api.sse import current_connection
-from domain.errors import OptionInvalid
+from domain.errors import JobTimedOut, OptionInvalid
 from services.synchronous import ClientGone, Finished, await_transcript
 
 JOB_HEADER = "X-Job-ID"
@@ -52,16 +52,23 @@ def waiting_place() -> Iterator[None]:
 def await_job(job_id: UUID, *, keep: bool = False) -> Finished:
     """The job of this request and its transcript. Raises as `await_transcript`.
 
+    A server that stops does not wait: JobTimedOut, and the job goes on.
     With `keep` the job goes on without its client, whatever that said: for one that an earlier
     request made, whose client may wait for it as well.
     """
-    connection = current_connection()
+    hub, connection = current_hub(), current_connection()
+
+    def is_gone() -> bool:
+        if hub.is_closing:
+            raise JobTimedOut("the server stops, the job goes on", job_id=str(job_id))
+        return connection.is_gone()
+
     with outside(request.environ):
         return await_transcript(
             current_services(),
             job_id,
             tenant=current_tenant(),
-            is_gone=connection.is_gone,
+            is_gone=is_gone,
             keep_if_gone=keep or is_job_kept(),
         )
 
