@@ -53,6 +53,8 @@ def render_problem(problem: Problem) -> Response:
         }
         if problem.field:
             body["detail"]["param"] = NAMES.get(problem.field, problem.field)
+        if job_id := problem.details.get("job_id"):  # it may go on, and can be asked for
+            body["detail"]["transcription_id"] = str(job_id)
     response = jsonify(body)
     response.status_code = HTTP_STATUS_OF_CODE.get(problem.code, problem.status)
     response.headers.update(problem.headers)

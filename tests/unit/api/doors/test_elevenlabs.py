@@ -26,6 +26,7 @@ from domain.errors import (
     ScopeMissing,
     ServerBusy,
     SourceRefused,
+    TooManyJobs,
 )
 from domain.lifecycle import Priority
 from services.event_hub import EventHub
@@ -329,12 +330,44 @@ def test_an_empty_file_is_named(speech):
 
 
 def test_a_job_that_ends_without_a_result_has_the_reason_in_this_shape(speech, door):
-    door.failure = JobCancelled("the job was cancelled")
+    door.failure = JobCancelled("the job was cancelled", job_id="its-id")
 
     with pytest.raises(ApiError) as caught:
         convert(speech)
 
-    assert caught.value.body["detail"]["status"] == "job_cancelled"
+    detail = caught.value.body["detail"]
+    assert (detail["status"], detail["transcription_id"]) == ("job_cancelled", "its-id")
+
+
+def test_a_tenant_without_room_is_told_so_in_this_shape(speech, limits):
+    limits.no_room = TooManyJobs("ten jobs wait already", limit="waiting_jobs", maximum=10)
+
+    with pytest.raises(ApiError) as caught:
+        convert(speech)
+
+    assert caught.value.status_code == 429
+    assert caught.value.body["detail"]["status"] == "too_many_concurrent_requests"
+    assert int(caught.value.headers["retry-after"]) > 0
+
+
+def test_a_submission_that_is_sent_again_says_so(http, jobs, monkeypatch):
+    keys = []
+
+    def submit_again(services, stored, options, submission):
+        keys.append(submission.idempotency_key)
+        return replace(jobs.submit_once(services, stored, options, submission), is_replayed=True)
+
+    monkeypatch.setattr(views, "submit_once", submit_again)
+
+    answer = http.post(
+        URL,
+        data={"model_id": "tiny"},
+        files={"file": b"x"},
+        headers={"Idempotency-Key": "one"},
+    )
+
+    assert (answer.status_code, keys) == (200, ["one"])
+    assert answer.headers["Idempotency-Replayed"] == "true"
 
 
 def test_a_client_that_is_gone_gets_no_answer(http, door):
