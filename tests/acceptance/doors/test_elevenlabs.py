@@ -64,6 +64,8 @@ def test_a_recording_becomes_a_transcript_with_the_times_of_its_words(convert):
     assert all(word.start <= word.end and word.logprob <= 0 for word in answer.words)
     assert [word.start for word in words] == sorted(word.start for word in words)
     assert words[-1].end <= answer.audio_duration_secs + 0.1
+    # Each word has its own: the words add up to the text, and nothing had to be shared out.
+    assert len({word.logprob for word in words}) > len(words) / 2
 
 
 def test_the_asynchronous_client_gets_the_same(door_server, door_key, convert):
