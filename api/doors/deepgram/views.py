@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 from typing import Any
-from uuid import UUID
 
 from flask import Response, jsonify, request
 from flask.views import MethodView
@@ -73,10 +72,9 @@ class ListenView(MethodView):
             require_capacity(services)
         with waiting_place() if webhook is None else nullcontext():
             made = _submit(asked, options, webhook)
-            job_id = made.job_id
-            body = _await_answer(job_id, asked) if webhook is None else render_accepted(job_id)
+            body = _await_answer(made, asked) if webhook is None else render_accepted(made.job_id)
         response = jsonify(body)
-        response.headers[JOB_HEADER] = str(job_id)
+        response.headers[JOB_HEADER] = str(made.job_id)
         return mark_replayed(response) if made.is_replayed else response
 
 
@@ -130,11 +128,11 @@ def _webhook(asked: Listen) -> dict[str, Any] | None:
     return job_webhook(current_services(), asked.callback, style=DOOR, option="callback")
 
 
-def _await_answer(job_id: UUID, asked: Listen) -> dict[str, Any]:
-    job, transcript = await_job(job_id)
+def _await_answer(made: Submitted, asked: Listen) -> dict[str, Any]:
+    job, transcript = await_job(made.job_id, keep=made.is_replayed)
     return render_listen(
         transcript,
-        request_id=job_id,
+        request_id=made.job_id,
         sha256=job.sha256,
         created_at=job.created_at,
         asked=asked.kept,
