@@ -15,7 +15,7 @@ from marshmallow import Schema, ValidationError, fields
 
 from api.blueprint import single_values
 from api.doors.problem import Refused
-from api.multipart import FILE, Form, receive_form
+from api.multipart import FILE, MAX_PARTS, Form, receive_form
 from api.schemas.base import refuse_unknown_option
 from api.uploads import open_upload
 from domain.errors import OptionInvalid
@@ -60,6 +60,7 @@ def receive_door_form(
     *,
     is_file_required: bool = True,
     before_file: Callable[[Pairs], None] = lambda _pairs: None,
+    max_parts: int = MAX_PARTS,
 ) -> Form:
     """Read the body of this request: fields as pairs, the file straight into the store.
 
@@ -73,7 +74,12 @@ def receive_door_form(
         return open_upload()
 
     return receive_form(
-        request, known=names, open_upload=begin, is_file_required=is_file_required, into=form
+        request,
+        known=names,
+        open_upload=begin,
+        is_file_required=is_file_required,
+        into=form,
+        max_parts=max_parts,
     )
 
 

@@ -13,6 +13,7 @@ DIARIZED = "diarized_json"
 TRANSCRIPTION_FORMATS = (*TRANSLATION_FORMATS, DIARIZED)
 GRANULARITIES = ("word", "segment")
 AUTO = "auto"
+MAX_KEYWORDS = 100  # Whisper reads no more of them
 VAD_TYPE = "server_vad"
 VAD_PARTS = ("prefix_padding_ms", "silence_duration_ms", "threshold")
 
@@ -50,7 +51,9 @@ class OpenAITranscriptionFormSchema(AudioSchema):
         fields.String(), metadata={"description": "One at most: the language of the recording"}
     )
     keywords = fields.List(
-        fields.String(), metadata={"description": "Words to expect; they join the prompt"}
+        fields.String(),
+        validate=validate.Length(max=MAX_KEYWORDS),
+        metadata={"description": "Words to expect; they join the prompt"},
     )
     timestamp_granularities = fields.List(
         Choice("timestamp_granularities", GRANULARITIES),

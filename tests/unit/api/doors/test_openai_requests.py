@@ -166,6 +166,7 @@ def test_whisper_1_does_not_stream_as_documented(settings):
         ([("temperature", "1.5")], "temperature"),
         ([("prompt", "x" * 10_001)], "prompt"),
         ([("keywords", "x" * 10_001)], "prompt"),
+        ([("keywords", "word")] * 101, "keywords"),
         ([("stream", "true"), ("response_format", "srt")], "response_format"),
         ([("stream", "perhaps")], "stream"),
         ([("task", "translate")], "task"),
