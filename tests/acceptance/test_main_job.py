@@ -1,5 +1,6 @@
 """The promise of the README: a recording goes in over HTTP and a transcript comes out."""
 
+import os
 import subprocess
 import sys
 
@@ -219,6 +220,7 @@ def test_neither_transcripts_nor_secrets_reach_the_log(server, finished):
 def test_the_client_prints_the_transcript_and_nothing_else(server, short_speech):
     finished = subprocess.run(
         [sys.executable, "-m", "client", "transcribe", "--server", server.url, str(short_speech)],
+        env={**os.environ, "SCRIPTORIUM_API_KEY": server.admin["X-API-Key"]},
         cwd=ROOT,
         capture_output=True,
         text=True,
