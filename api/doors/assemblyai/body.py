@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marshmallow import ValidationError
+
 from api.doors.problem import Refused
+from api.schemas.labels import require_storable
 from config import Settings
 from domain.errors import OptionInvalid
 from domain.options import TranscriptionOptions, check_options
@@ -106,18 +109,27 @@ def _text(
         raise Refused(
             name, f"{name} is a text, and is needed" if is_required else f"{name} is a text"
         )
-    if "\0" in value or len(value) > maximum:
-        raise Refused(name, f"{name} is at most {maximum} characters, none of them NUL")
-    return value
+    if len(value) > maximum:
+        raise Refused(name, f"{name} has at most {maximum} characters")
+    return _storable(name, value)
 
 
 def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = given.get(name, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Refused(name, f"{name} is a list of texts")
-    if len(value) > MAX_TERMS or any("\0" in item for item in value):
-        raise Refused(name, f"{name} takes at most {MAX_TERMS} texts, without NUL characters")
-    return tuple(item.strip() for item in value if item.strip())
+    if len(value) > MAX_TERMS:
+        raise Refused(name, f"{name} takes at most {MAX_TERMS} texts")
+    return tuple(_storable(name, item).strip() for item in value if item.strip())
+
+
+def _storable(name: str, value: str) -> str:
+    """The text. Raises Refused for what JSON can write and no database takes."""
+    try:
+        require_storable(value)
+    except ValidationError as error:
+        raise Refused(name, f"{name} holds a character that is no text") from error
+    return value
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool | None:

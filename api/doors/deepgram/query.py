@@ -39,6 +39,7 @@ SINGLE = (*FLAGS, "callback", "language", "model", "utt_split")
 TOKEN = "token"  # noqa: S105 - the name of a parameter: who asks was found out before
 KNOWN = frozenset({*SINGLE, *LISTS, *NO_EFFECT, *ONLY_ONE_VALUE, *OFF, *REFUSED, TOKEN})
 
+TAG = "tag"
 MAX_TERMS = 100  # as Deepgram
 MAX_PROMPT_CHARS = 800  # Whisper reads 223 tokens; of longer lists it would miss the beginning
 MAX_TAGS = 32
@@ -57,9 +58,10 @@ class Listen:
     kept: dict[str, Any]  # what the answer is rendered with: see formats/doors/deepgram.py
 
     @property
-    def labels(self) -> dict[str, Any]:
-        """What the owner of the job wants to find with it."""
-        return {name: self.kept[name] for name in ("tag", "extra") if name in self.kept}
+    def labels(self) -> dict[str, str]:
+        """What the owner of the job wants to find with it: labels hold one text each."""
+        tags = {TAG: ", ".join(self.kept[TAG])} if TAG in self.kept else {}
+        return {**self.kept.get("extra", {}), **tags}
 
 
 def read_query(pairs: Iterable[tuple[str, str]]) -> Listen:
@@ -162,7 +164,10 @@ def _own(lists: dict[str, list[str]]) -> dict[str, Any]:
             raise Refused(name, f"{name} can be given at most {MAX_TAGS} times")
         if any(len(value) > MAX_TAG_CHARS for value in lists[name]):
             raise Refused(name, f"{name} takes at most {MAX_TAG_CHARS} characters")
-    return {"tag": lists["tag"], "extra": _extra(lists["extra"])}
+    extra = _extra(lists["extra"])
+    if lists[TAG] and TAG in extra:
+        raise Refused("extra", "extra cannot be called tag where there are tags")
+    return {TAG: lists[TAG], "extra": extra}
 
 
 def _extra(values: Sequence[str]) -> dict[str, str]:

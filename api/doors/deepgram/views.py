@@ -9,6 +9,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from api.admission import outside
 from api.client_id import current_client
+from api.credentials import parameters_of
 from api.current import current_principal, current_services
 from api.doors.deepgram.documents import ANSWER, FAILURES, PARAMETERS, RECORDING
 from api.doors.deepgram.errors import DeepgramBlueprint, answer
@@ -65,7 +66,7 @@ class ListenView(MethodView):
         services = current_services()
         is_job_kept()
         idempotency_key()
-        asked = read_query(request.args.items(multi=True))
+        asked = read_query(parameters_of(request))
         options = options_for(services.settings, asked)
         webhook = _webhook(asked)
         if webhook is None:

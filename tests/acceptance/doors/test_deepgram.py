@@ -75,7 +75,7 @@ def test_the_answer_tells_how_it_came_about(transcribe, door_http):
     assert (about.sha256, about.channels, about.models) == (job["sha256"], 1, ["tiny"])
     assert (about.tags, about.extra) == (["one", "two"], {"ref": "7"})
     assert (job["door"], job["priority"], job["status"]) == ("deepgram", "high", "completed")
-    assert job["labels"] == {"tag": ["one", "two"], "extra": {"ref": "7"}}
+    assert job["labels"] == {"tag": "one, two", "ref": "7"}
 
 
 def test_the_language_is_found_out_or_given(transcribe):

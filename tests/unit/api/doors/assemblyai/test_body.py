@@ -92,6 +92,7 @@ def test_an_option_that_means_nothing_here_may_only_be_empty(name):
             "webhook_auth_header_name",
         ),
         ({"webhook_url": "https://example.org/\0"}, "webhook_url"),
+        ({"word_boost": ["half of a pair: \ud800"]}, "word_boost"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(fields, field):

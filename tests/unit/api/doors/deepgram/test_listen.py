@@ -46,7 +46,7 @@ def test_the_job_is_urgent_and_says_where_it_came_from(deepgram, outcome):
     )
     assert (job["options"].model_size, job["options"].initial_prompt) == ("tiny", "Bob, Al")
     assert job["options"].word_timestamps
-    assert job["labels"] == {"tag": ["x"]}
+    assert job["labels"] == {"tag": "x"}
     assert job["door_fields"] == {"utterances": True, "tag": ["x"]}
 
 

@@ -116,6 +116,7 @@ def test_some_parameters_have_one_value_here(name):
         ({"tag": "x" * 129}, "tag"),
         ({"extra": "without a value"}, "extra"),
         ({"extra": ["a:1", "a:2"]}, "extra"),
+        ({"extra": "tag:1", "tag": "one"}, "extra"),
         ({"model": "tiny\0"}, "model"),
     ],
 )
@@ -140,8 +141,8 @@ def test_terms_go_into_the_prompt_in_their_order():
 def test_tags_and_extras_are_kept_and_become_labels():
     asked = read(tag=["one", "two"], extra="ref:a:b")
 
-    assert asked.labels == {"tag": ["one", "two"], "extra": {"ref": "a:b"}}
-    assert asked.kept == asked.labels
+    assert asked.kept == {"tag": ["one", "two"], "extra": {"ref": "a:b"}}
+    assert asked.labels == {"tag": "one, two", "ref": "a:b"}
 
 
 def test_only_what_changes_the_answer_is_kept():
