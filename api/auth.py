@@ -8,7 +8,7 @@ from flask import current_app, g, request
 
 from api.credentials import given_key, given_token
 from api.current import KEY_RING, current_services
-from api.scopes import needed_scope
+from api.scopes import Needed, needed_beside, needed_scope
 from domain.access import ANYBODY, NOBODY, OPERATOR, Principal
 from domain.errors import ApiKeyInvalid, RequestError, ScopeMissing
 from domain.exposure import is_loopback
@@ -33,8 +33,18 @@ def authenticate() -> None:
         g.principal = ANYBODY
     else:
         g.principal = identify(services)
-    if scope != "any" and not g.principal.may(scope):
-        raise ScopeMissing(f"this key lacks the scope {scope}", scope=scope)
+    require_scopes(g.principal, scope)
+
+
+def require_scopes(principal: Principal, scope: Needed) -> None:
+    """Raise ScopeMissing unless the principal has what this request needs."""
+    beside = needed_beside(request)
+    wanted = beside if scope == "any" else beside | {scope}
+    for each in sorted(wanted):
+        if not principal.may(each):
+            raise ScopeMissing(f"this key lacks the scope {each}", scope=each)
+    if beside and principal.is_single_use:
+        raise ScopeMissing("a single-use token may not do this: send a key")
 
 
 def identify(services: Services) -> Principal:

@@ -10,7 +10,7 @@ from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
-from api.credentials import TOKEN_PARAMETER
+from api.credentials import parameters_of
 from api.errors import STATUS_OF_CODE
 from api.multipart import receive_form
 from api.schemas.errors import ErrorSchema
@@ -27,8 +27,7 @@ class Parser(FlaskParser):
 
     def load_querystring(self, req: Request, schema: Schema) -> Mapping[str, str]:  # noqa: ARG002 - the library's signature
         """The query parameters. Raises OptionInvalid when one is repeated differently."""
-        given = req.args.items(multi=True)
-        return single_values((name, value) for name, value in given if name != TOKEN_PARAMETER)
+        return single_values(parameters_of(req))
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The JSON body. Raises UnsupportedMediaType for one that does not say it is JSON."""

@@ -1,5 +1,7 @@
 """The key or the token of a request, wherever its client puts it."""
 
+from collections.abc import Iterator
+
 from flask import Request
 
 from domain.errors import ApiKeyInvalid, RequestError
@@ -25,6 +27,12 @@ def given_token(request: Request) -> str | None:
     if len(found) > 1:
         raise ApiKeyInvalid
     return found[0] if found else None
+
+
+def parameters_of(request: Request) -> Iterator[tuple[str, str]]:
+    """The query parameters as pairs, without the token, which no route asks for."""
+    pairs = request.args.items(multi=True)
+    return ((name, value) for name, value in pairs if name != TOKEN_PARAMETER)
 
 
 def _from_authorization(header: str) -> str:

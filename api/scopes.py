@@ -13,6 +13,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 # What has nothing to hide, and what people look at before they have a key.
 OPEN_BLUEPRINTS = frozenset({"health", "docs", "api-docs"})
 READING = frozenset({"GET", "HEAD"})
+# Who says where a tenant's messages go, or takes the secret that signs them, learns of all its
+# jobs: more than a key that only submits may, and nothing for a browser.
+SENSITIVE_BLUEPRINTS = frozenset({"webhooks"})
 MARK = "_needed_scope"
 
 
@@ -39,6 +42,13 @@ def needed_scope(request: Request) -> Needed | None:
         return "admin"
     marked: Needed | None = getattr(_view_of(request), MARK, None)
     return marked or ("read" if request.method in READING else "submit")
+
+
+def needed_beside(request: Request) -> frozenset[Scope]:
+    """Scopes that this request needs beside `needed_scope`; then a single-use token will not do."""
+    if request.blueprint in SENSITIVE_BLUEPRINTS:
+        return frozenset({"read"})
+    return frozenset()
 
 
 def _view_of(request: Request) -> object:

@@ -130,6 +130,26 @@ def test_a_key_without_the_scope_is_403_that_names_it(client, method, address, k
         assert answer.json["details"] == {"scope": lacks}
 
 
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("POST", "/webhooks/"), ("POST", "/webhooks/rotate-secret"), ("DELETE", "/webhooks/x")],
+)
+def test_who_only_submits_has_no_say_in_where_messages_go(client, method, address):
+    answer = ask(client, method=method, address=address, **{"X-API-Key": WRITER})
+
+    assert (answer.status_code, answer.json["details"]) == (403, {"scope": "read"})
+
+
+@pytest.mark.parametrize(("method", "address"), [("GET", "/webhooks/"), ("POST", "/webhooks/")])
+def test_nor_has_a_browser_with_a_token(client, monkeypatch, method, address):
+    visitor = Principal("acme", frozenset({"submit", "read"}), "token", is_single_use=True)
+    monkeypatch.setattr(api.auth, "redeem_token", lambda *_: visitor)
+
+    answer = ask(client, method=method, address=f"{address}?token=st_one")
+
+    assert (answer.status_code, answer.json["code"]) == (403, "scope_missing")
+
+
 def test_the_admin_key_may_do_everything(client):
     admin = {"X-API-Key": ADMIN_KEY}
 
