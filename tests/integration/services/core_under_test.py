@@ -16,7 +16,14 @@ from domain.lifecycle import TERMINAL, JobStatus, Rank
 from domain.options import TranscriptionOptions
 from domain.submission import Submission
 from domain.transcript import Transcript
-from models import ClientTurn, JobEvent, TranscriptionJob, TranscriptionResult, TranscriptionWindow
+from models import (
+    ClientTurn,
+    JobEvent,
+    TranscriptionJob,
+    TranscriptionResult,
+    TranscriptionWindow,
+    UsageEntry,
+)
 from services import lifecycle, sweeps
 from services.dispatch import RANK_OF_QUEUE
 from services.heartbeat import save_progress
@@ -64,6 +71,7 @@ TELLING = {
     "history": (JobEvent.job_id, JobEvent.id, JobEvent.event, JobEvent.status),
     "results": (TranscriptionResult.job_id, TranscriptionResult.lease_token),
     "windows": (TranscriptionWindow.job_id, TranscriptionWindow.number),
+    "usage": (UsageEntry.job_id, UsageEntry.id, UsageEntry.kind),
 }
 
 
@@ -75,6 +83,7 @@ class Told:
     history: list[tuple] = field(default_factory=list)  # id, event, status
     results: list[tuple] = field(default_factory=list)  # token
     windows: list[tuple] = field(default_factory=list)  # number
+    usage: list[tuple] = field(default_factory=list)  # id, kind
 
 
 class CoreUnderTest(RuleBasedStateMachine):
@@ -99,6 +108,7 @@ class CoreUnderTest(RuleBasedStateMachine):
         with self.session() as session:
             session.execute(delete(Row))
             session.execute(delete(ClientTurn))
+            session.execute(delete(UsageEntry))
 
     def session(self):
         return self.services.open_session()
@@ -208,7 +218,8 @@ class CoreUnderTest(RuleBasedStateMachine):
                 by_job[row.id] = Told(row)
             for name, columns in TELLING.items():
                 for job_id, *values in session.execute(select(*columns).order_by(*columns[:2])):
-                    getattr(by_job[job_id], name).append(tuple(values))
+                    if name != "usage" or job_id in by_job:  # that alone outlives the job
+                        getattr(by_job[job_id], name).append(tuple(values))
         return by_job
 
     def settle(self):

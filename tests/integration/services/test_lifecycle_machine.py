@@ -172,6 +172,7 @@ class JobCore(Client, Worker, Reconciler, Misfortune):
             self._check_row(told[job_id].row, job)
             self._check_history(told[job_id].history, job)
             self._check_yield(told[job_id], job)
+            self._check_usage(told[job_id].usage, job)
 
     def _check_row(self, row, job):
         assert facts(row) == expected_facts(job)
@@ -198,6 +199,12 @@ class JobCore(Client, Worker, Reconciler, Misfortune):
         assert told.results == ([(job.result_token,)] if is_completed else [])
         assert numbers == job.windows == [*range(len(numbers))]
         assert not (numbers and is_completed)
+
+    def _check_usage(self, usage, job):
+        """A job counts once when it is submitted, and once when it is completed."""
+        counted = [kind for _, kind in usage]
+
+        assert counted == ["submitted"] + job.events.count("completed") * ["completed"]
 
     def teardown(self):
         """Whatever happened: with everything up again, every job comes to an end."""
