@@ -66,3 +66,13 @@ def _count(calls, act):
         act(error)
 
     return call
+
+
+@pytest.mark.parametrize(
+    "address", ["unix:///nowhere/valkey.sock?db=1", "rediss://:word@127.0.0.1:1/0"]
+)
+def test_every_kind_of_address_of_the_settings_is_understood(address):
+    rate = RequestRate(address)
+
+    assert rate.count("acme", 1).is_within
+    assert not rate.count("acme", 1).is_within
