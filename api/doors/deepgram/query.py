@@ -36,8 +36,7 @@ REFUSED = (
     "diarize_model", "encoding", "endpointing", "language_hint", "replace", "sample_rate", "search",
 )  # fmt: skip
 SINGLE = (*FLAGS, "callback", "language", "model", "utt_split")
-TOKEN = "token"  # noqa: S105 - the name of a parameter: who asks was found out before
-KNOWN = frozenset({*SINGLE, *LISTS, *NO_EFFECT, *ONLY_ONE_VALUE, *OFF, *REFUSED, TOKEN})
+KNOWN = frozenset({*SINGLE, *LISTS, *NO_EFFECT, *ONLY_ONE_VALUE, *OFF, *REFUSED})
 
 TAG = "tag"
 MAX_TERMS = 100  # as Deepgram

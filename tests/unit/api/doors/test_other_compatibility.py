@@ -8,7 +8,7 @@ from assemblyai import RawTranscriptionConfig
 from deepgram.listen.v1.media.raw_client import RawMediaClient
 
 from api.doors.assemblyai.body import read_body
-from api.doors.deepgram.query import KNOWN, TOKEN, read_query
+from api.doors.deepgram.query import KNOWN, read_query
 from api.doors.problem import Refused
 from formats.doors.assemblyai_fields import OPTIONS
 from tests.source_tree import ROOT
@@ -56,7 +56,7 @@ OF_ASSEMBLYAI = {
 def test_the_table_of_deepgram_has_exactly_what_is_known():
     of_client = set(inspect.signature(RawMediaClient.transcribe_file).parameters)
 
-    assert set(DEEPGRAM) == KNOWN - {TOKEN}
+    assert set(DEEPGRAM) == KNOWN
     assert of_client - {"self", "request", "request_options"} <= set(DEEPGRAM)
     assert set(DEEPGRAM.values()) <= WORDS
 
