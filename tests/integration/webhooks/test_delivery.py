@@ -223,6 +223,23 @@ def test_what_waited_for_a_paused_endpoint_is_sent_when_it_is_resumed(
     assert receiver.types() == ["job.queued", "job.started", "job.completed"]
 
 
+def test_a_message_that_waits_for_its_next_attempt_waits_for_the_end_of_a_pause(
+    services, finish, endpoint, outbox, deliver, receiver, let_time_pass
+):
+    made = endpoint(events=ENDS)
+    finish()
+    outbox()
+    deliver(refuse)
+    change_endpoint(services, "default", made.id, {"is_paused": True})
+    let_time_pass()
+
+    while_paused = deliver()
+    resume_endpoint(services, "default", made.id)
+
+    assert (while_paused, deliver()) == (0, 1)
+    assert receiver.types() == ["job.completed"]
+
+
 def test_410_of_a_jobs_own_address_ends_all_messages_to_it(
     finish, own_address, outbox, deliver, receiver, messages, let_time_pass
 ):
@@ -333,21 +350,22 @@ def test_what_a_killed_sender_had_taken_is_sent_by_the_next_one(
     assert [(row.status, row.attempts) for row in messages()] == [("delivered", 2)]
 
 
+@pytest.mark.parametrize(("status", "expected"), [(200, "delivered"), (500, "waiting")])
 def test_a_sender_that_was_frozen_cannot_write_over_the_next_ones_outcome(
-    services, finish, endpoint, outbox, deliver, messages, let_time_pass
+    services, finish, endpoint, outbox, deliver, messages, let_time_pass, status, expected
 ):
     endpoint(events=ENDS)
     finish()
     outbox()
-    frozen = Deliverer(services, refuse)
+    frozen = Deliverer(services, lambda *_: Answer(202, None, 0.01))
     parcel = frozen._claim()
     let_time_pass()
-    deliver()
+    deliver(lambda *_: Answer(status, None, 0.01))
 
     frozen._deliver(parcel)
 
     [message] = messages()
-    assert (message.status, len(message.log)) == ("delivered", 1)
+    assert (message.status, [line["status"] for line in message.log]) == (expected, [status])
 
 
 def test_many_senders_deliver_each_message_once(
@@ -369,19 +387,40 @@ def test_many_senders_deliver_each_message_once(
     assert len({received.message_id for received in receiver.received}) == expected
 
 
-def test_messages_of_a_job_arrive_in_order_however_many_threads_there_are(
+def test_the_next_message_of_a_job_waits_for_the_one_under_way_and_other_jobs_do_not(
     services, finish, endpoint, outbox, receiver, messages
 ):
-    endpoint("/hook")
-    jobs = [finish() for _ in range(8)]
+    endpoint()
+    slow, quick = finish(), finish()
     outbox()
+    let_go = threading.Event()
+    receiver.answer = lambda received: (
+        200 if received.data["job_id"] != str(slow) or let_go.wait(30) else 500
+    )
 
-    with threads_of(services, count=2):
+    with threads_of(services):
+        await_that(lambda: {r.status for r in messages(job_id=quick)} == {"delivered"})
+        meanwhile = [r.type for r in receiver.received if r.data["job_id"] == str(slow)]
+        let_go.set()
         await_that(lambda: {row.status for row in messages()} == {"delivered"})
 
-    for job_id in jobs:
+    assert meanwhile == ["job.queued"]
+    for job_id in (slow, quick):
         of_job = [r.type for r in receiver.received if r.data["job_id"] == str(job_id)]
         assert of_job == ["job.queued", "job.started", "job.completed"]
+
+
+def test_a_message_that_failed_does_not_hold_up_those_behind_it(
+    finish, endpoint, outbox, deliver, receiver
+):
+    endpoint()
+    finish()
+    outbox()
+    receiver.answer = lambda received: 500 if received.type == "job.queued" else 200
+
+    deliver()
+
+    assert receiver.types() == ["job.queued", "job.started", "job.completed"]
 
 
 @pytest.fixture
