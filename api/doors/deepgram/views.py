@@ -10,7 +10,6 @@ from werkzeug.exceptions import UnsupportedMediaType
 from api.admission import outside
 from api.client_id import current_client
 from api.credentials import parameters_of
-from api.credentials import parameters_of
 from api.current import current_principal, current_services
 from api.doors.deepgram.documents import ANSWER, FAILURES, PARAMETERS, RECORDING
 from api.doors.deepgram.errors import DeepgramBlueprint, answer
