@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from domain.errors import IdempotencyConflict
+from domain.lifecycle import JobStatus
 from domain.options import TranscriptionOptions
 from domain.submission import Submission
-from models import IdempotencyKey
+from models import IdempotencyKey, TranscriptionJob
 from services.context import Services
 from storage.base import StoredFile
+
+Job = TranscriptionJob
 
 # What a job does, and what its owner finds with it. Not who repeats it, by which connection.
 OF_SUBMISSION = (
@@ -52,17 +55,28 @@ def once_of(
     )
 
 
-def first_job(services: Services, once: Once) -> UUID | None:
+@dataclass(frozen=True)
+class FirstJob:
+    """The job that a key made."""
+
+    job_id: UUID
+    is_reused: bool  # it was completed at once, with a copy of another job's result
+
+
+def first_job(services: Services, once: Once) -> FirstJob | None:
     """The job that this key made; None when it made none yet, or when that job was removed.
 
     Raises IdempotencyConflict when something else was asked then.
     """
+    # What was transcribed took an attempt at least.
+    is_reused = and_(Job.status == JobStatus.COMPLETED, Job.attempt == 0)
+    query = (
+        select(IdempotencyKey.fingerprint, Job.id, is_reused.label("is_reused"))
+        .join(Job, Job.id == IdempotencyKey.job_id)
+        .where(IdempotencyKey.tenant == once.tenant, IdempotencyKey.key == once.key)
+    )
     with services.open_statement() as session:
-        row = session.execute(
-            select(IdempotencyKey.job_id, IdempotencyKey.fingerprint).where(
-                IdempotencyKey.tenant == once.tenant, IdempotencyKey.key == once.key
-            )
-        ).one_or_none()
+        row = session.execute(query).one_or_none()
     if row is None:
         return None
     if row.fingerprint != once.fingerprint:
@@ -70,8 +84,7 @@ def first_job(services: Services, once: Once) -> UUID | None:
             "this Idempotency-Key came before, with another recording or other options",
             option="Idempotency-Key",
         )
-    job_id: UUID = row.job_id
-    return job_id
+    return FirstJob(row.id, row.is_reused)
 
 
 def is_key_known(services: Services, tenant: str, key: str) -> bool:

@@ -98,7 +98,7 @@ def _make(
     once = once_of(stored, options, of)
     before = first_job(services, once) if once else None
     if before:  # what is there needs no examination, and no room
-        return Submitted(before, is_replayed=True)
+        return Submitted(before.job_id, is_replayed=True, is_reused=before.is_reused)
     duration_s = _probe(services, stored)
     require_room(services, of.tenant, size_bytes=stored.size_bytes, audio_s=duration_s)
     values = _values(services, stored, options, of, duration_s)
@@ -111,7 +111,7 @@ def _make(
         # Somebody used the key meanwhile, or removed the job whose result was to be copied.
         before = first_job(services, once) if once else None
         if before:
-            return Submitted(before, is_replayed=True)
+            return Submitted(before.job_id, is_replayed=True, is_reused=before.is_reused)
 
 
 def _values(

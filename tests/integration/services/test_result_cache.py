@@ -152,7 +152,8 @@ def test_the_same_key_again_is_the_same_copy(services, send, done):
 
     first, second = send(of=keyed), send(of=keyed)
 
-    assert (first.is_reused, second.is_replayed) == (True, True)
+    assert (first.is_replayed, second.is_replayed) == (False, True)
+    assert (first.is_reused, second.is_reused) == (True, True)
     assert first.job_id == second.job_id
 
 
