@@ -26,6 +26,7 @@ from api import (
 from api.doors.assemblyai import exports as assemblyai
 from api.doors.deepgram import views as deepgram
 from api.doors.elevenlabs import tokens as elevenlabs
+from api.doors.native import views as native_jobs
 from api.doors.openai import audio as openai_audio
 from api.doors.openai import models as openai_models
 from api.errors import handle_http_error
@@ -52,6 +53,7 @@ BLUEPRINTS = (
     elevenlabs.blp,
     openai_audio.blp,
     openai_models.blp,
+    native_jobs.blp,
 )
 
 

@@ -17,6 +17,7 @@ def current_submission(
     filename: str | None,
     content_type: str | None,
     door: str = NATIVE,
+    door_fields: Mapping[str, Any] | None = None,
     once: Mapping[str, Any] | None = None,
 ) -> Submission:
     """The submission of this request; `given` is what its schema loaded.
@@ -33,6 +34,7 @@ def current_submission(
         content_type=content_type,
         request_id=current_request_id(),
         door=door,
+        door_fields=door_fields or {},
         name=given.get("name"),
         labels=given.get("labels", {}),
         webhook=webhook_of(given),

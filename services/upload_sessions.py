@@ -44,6 +44,8 @@ Row = UploadSession
 
 SYNC_BYTES = 16 * 1024 * 1024  # what the death of the server in mid-piece may cost
 BATCH = 100  # sessions per run of a sweep
+# The table holds whole uploads, too: services/assembly_uploads.py looks after those.
+IN_PIECES = Row.upload_metadata.has_key("options")
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,12 @@ def remove_expired(services: Services) -> int:
 
     Returns how many. One that is written to at this moment is left alone.
     """
-    expired = select(Row).where(Row.expires_at <= func.now()).order_by(Row.expires_at).limit(BATCH)
+    expired = (
+        select(Row)
+        .where(IN_PIECES, Row.expires_at <= func.now())
+        .order_by(Row.expires_at)
+        .limit(BATCH)
+    )
     with services.open_statement() as session:
         rows = session.scalars(expired).all()
     return sum(_expire(services, row) for row in rows)
@@ -216,7 +223,7 @@ def _require_place(services: Services, tenant: str) -> None:
 
 def _find(services: Services, upload_id: UUID, tenant: str) -> UploadSession:
     query = select(Row).where(
-        Row.id == upload_id, Row.tenant == tenant, Row.expires_at > func.now()
+        IN_PIECES, Row.id == upload_id, Row.tenant == tenant, Row.expires_at > func.now()
     )
     with services.open_statement() as session:
         row = session.scalar(query)

@@ -30,7 +30,7 @@ OPTIONS = {
     "webhook_url",
     "webhook_events",
 }
-DOORS = ("OpenAI", "ElevenLabs", "Deepgram", "AssemblyAI")
+DOORS = ("OpenAI", "ElevenLabs", "Deepgram", "AssemblyAI", "Dalston")
 NOT_DOCUMENTED = {"/docs", "/docs/start.js", "/docs/assets/{name}", "/openapi.json"}
 
 

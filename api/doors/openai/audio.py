@@ -9,6 +9,9 @@ from marshmallow import Schema
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_services
 from api.doors.form import Pairs, names_of, receive_door_form, values_of
+from api.doors.native.schemas import NativeCreatedSchema
+from api.doors.native.submit import NAMES as NATIVE_NAMES
+from api.doors.native.submit import accept, is_native
 from api.doors.openai.blueprint import make_blueprint
 from api.doors.openai.requests import AudioRequest, read_transcription, read_translation
 from api.doors.openai.schemas import (
@@ -100,15 +103,19 @@ class Transcriptions(MethodView):
         description="The transcript; with `stream` as events, while it is decoded",
         success=True,
     )
+    @blp.alt_response(
+        201, schema=NativeCreatedSchema, description="Of a native form: the job waits", success=True
+    )
     @blp.fails(*CODES)
     def post(self, _query: dict[str, Any]) -> Response:
         """Transcribe a recording and wait for it.
 
-        The job is urgent, and is cancelled when the connection is closed before the answer.
+        The job is urgent, and is cancelled when the connection is closed before the answer. A
+        form without `model`, or with fields of Dalston's native API, is answered at once: 201.
         """
-        form = receive_door_form(
-            names_of(TRANSCRIPTION), is_file_required=False, before_file=require_room
-        )
+        form = receive_transcription_form()
+        if is_native(form.fields):
+            return accept(form)
         asked = read_transcription(current_services().settings, values_in(form, TRANSCRIPTION))
         return answer_as_stream(asked) if asked.is_streamed else answer_at_once(asked)
 
@@ -138,9 +145,26 @@ class Translations(MethodView):
         return answer_at_once(asked)
 
 
-def require_room(_before_file: Pairs) -> None:
-    """Raise ServerBusy rather than take a recording that would wait for too long."""
-    require_capacity(current_services())
+def receive_transcription_form() -> Form:
+    """A form of this API, or of the native one at the same address. Raises ServerBusy.
+
+    Rather that than to take a recording that would wait for too long, where the fields that
+    stand in front of it show that somebody would; else once the form is read.
+    """
+    is_asked_for = False
+
+    def require_room(before_file: Pairs) -> None:
+        nonlocal is_asked_for
+        if not is_native(before_file):
+            require_capacity(current_services())
+            is_asked_for = True
+
+    form = receive_door_form(
+        names_of(TRANSCRIPTION) | NATIVE_NAMES, is_file_required=False, before_file=require_room
+    )
+    if not is_asked_for:
+        require_room(form.fields)
+    return form
 
 
 def values_in(form: Form, schema: Schema) -> dict[str, Any]:
