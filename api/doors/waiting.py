@@ -8,6 +8,7 @@ from flask import Response, request
 
 from api.admission import outside
 from api.current import current_hub, current_services, current_tenant
+from api.idempotency import idempotency_key
 from api.sse import current_connection
 from domain.errors import JobTimedOut, OptionInvalid
 from services.synchronous import ClientGone, Finished, await_transcript
@@ -22,16 +23,20 @@ KEEP_PARAMETER = {
     "name": KEEP_HEADER,
     "schema": {"type": "boolean", "default": False},
     "description": "Let the job go on when this connection is closed before the answer. "
-    "Without it the job is cancelled then.",
+    "Without it the job is cancelled then, but for one with an Idempotency-Key: its client may "
+    "ask again.",
 }
 
 
 def is_job_kept() -> bool:
-    """Whether the client wants its job to go on without it. Raises OptionInvalid."""
-    given = request.headers.get(KEEP_HEADER, "false").strip().lower()
-    if given not in ("true", "false"):
+    """Whether the client wants its job to go on without it. Raises OptionInvalid.
+
+    Whoever sends an Idempotency-Key means to ask again after a lost connection, and to find it.
+    """
+    given = request.headers.get(KEEP_HEADER, "").strip().lower()
+    if given not in ("true", "false", ""):
         raise OptionInvalid(f"{KEEP_HEADER} is true or false", option=KEEP_HEADER)
-    return given == "true"
+    return given == "true" if given else idempotency_key() is not None
 
 
 @contextmanager

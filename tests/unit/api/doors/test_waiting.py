@@ -47,7 +47,13 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize(
     ("headers", "is_kept"),
-    [({}, False), ({"X-Keep-Job": "false"}, False), ({"X-Keep-Job": "True"}, True)],
+    [
+        ({}, False),
+        ({"X-Keep-Job": "false"}, False),
+        ({"X-Keep-Job": "True"}, True),
+        ({"Idempotency-Key": "again"}, True),
+        ({"Idempotency-Key": "again", "X-Keep-Job": "false"}, False),
+    ],
 )
 def test_a_job_is_kept_only_for_a_client_that_says_so(request_of, watched, headers, is_kept):
     request_of(**headers)
