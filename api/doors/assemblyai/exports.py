@@ -23,6 +23,8 @@ from formats.doors.assemblyai import (
 from formats.registry import FORMATS, render
 from services.jobs import get_transcript
 
+__all__ = ["blp"]  # with all routes of the door on it
+
 MAX_PHRASES = 100
 
 

@@ -14,6 +14,8 @@ from api.scopes import needs
 from domain.access import Scope
 from services.single_use_tokens import MAX_TTL_S, issue_token
 
+__all__ = ["blp"]  # with all routes of the door on it
+
 SCOPES_OF_TYPE: dict[str, tuple[Scope, ...]] = {
     "batch_scribe": ("submit",),
     "realtime_scribe": ("realtime",),
