@@ -69,6 +69,7 @@ class TextStream:
 
     def lines(self, hub: EventHub, listener: Listener) -> Iterator[bytes]:
         """The lines of the answer, from the first text to the end."""
+        yield PING  # the headers go out with the first line, and the job's id is among them
         job = JobStream(self._job_id, JobCursor())
         for event in hub.follow(listener, job):
             yield from self._tell(event)
