@@ -15,6 +15,7 @@ from api.doors.native.submit import accept, is_native
 from api.doors.openai.blueprint import make_blueprint
 from api.doors.openai.requests import AudioRequest, read_transcription, read_translation
 from api.doors.openai.schemas import (
+    MAX_KEYWORDS,
     OpenAITranscriptionFormSchema,
     OpenAITranscriptionSchema,
     OpenAITranslationFormSchema,
@@ -31,7 +32,7 @@ from api.doors.waiting import (
     waiting_place,
 )
 from api.idempotency import PARAMETER, REPLAYED_HEADERS, mark_replayed
-from api.multipart import FILE, Form
+from api.multipart import FILE, MAX_PARTS, Form
 from api.schemas.base import NoQuerySchema
 from api.sse import MEDIA_TYPE
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
@@ -160,7 +161,10 @@ def receive_transcription_form() -> Form:
             is_asked_for = True
 
     form = receive_door_form(
-        names_of(TRANSCRIPTION) | NATIVE_NAMES, is_file_required=False, before_file=require_room
+        names_of(TRANSCRIPTION) | NATIVE_NAMES,
+        is_file_required=False,
+        before_file=require_room,
+        max_parts=MAX_PARTS + MAX_KEYWORDS,
     )
     if not is_asked_for:
         require_room(form.fields)

@@ -3,6 +3,7 @@
 from io import BytesIO
 
 import pytest
+from flask import Response
 
 import api.doors.openai.audio
 import api.doors.openai.submitting
@@ -197,6 +198,45 @@ def test_a_busy_server_says_when_to_come_back_before_it_takes_the_recording(
         assert answer.headers["Retry-After-Ms"] == "42000"
         assert "X-Should-Retry" not in answer.headers
     assert (outcome.submitted, files_on_disk()) == ([], [])
+
+
+def test_a_busy_server_says_so_too_when_the_file_stands_before_the_model(
+    door, busy, outcome, files_on_disk
+):
+    busy.append(ServerBusy("busy", retry_after_s=42))
+    parts = ['name="file"; filename="a.wav"\r\n\r\nRIFF', 'name="model"\r\n\r\ntiny']
+    body = "".join(f"--b\r\nContent-Disposition: form-data; {part}\r\n" for part in parts)
+
+    answer = door.post(
+        TRANSCRIPTIONS, data=f"{body}--b--\r\n", content_type="multipart/form-data; boundary=b"
+    )
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "server_busy")
+    assert (outcome.submitted, files_on_disk()) == ([], [])
+
+
+def test_a_native_form_is_handed_over_and_waits_for_no_room(door, busy, outcome, monkeypatch):
+    busy.append(ServerBusy("busy", retry_after_s=42))
+    taken = []
+
+    def accept(form):
+        taken.append(form.fields)
+        return Response("of the native API", status=201)
+
+    monkeypatch.setattr(api.doors.openai.audio, "accept", accept)
+
+    answer = post(door, speaker_detection="none")
+
+    assert (answer.status_code, answer.text) == (201, "of the native API")
+    assert taken == [[("model", "tiny"), ("speaker_detection", "none")]]
+    assert outcome.submitted == []
+
+
+def test_as_many_keywords_are_taken_as_whisper_reads(door, outcome):
+    answer = post(door, **{"keywords[]": [f"word{number}" for number in range(100)]})
+
+    assert answer.status_code == 200
+    assert outcome.submitted[0]["options"].initial_prompt.endswith("word98, word99.")
 
 
 @pytest.mark.parametrize(
