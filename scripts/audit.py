@@ -4,10 +4,9 @@ import sys
 
 import click
 
-from config import load_settings
 from domain.errors import ScriptoriumError
+from scripts.installation import open_installation
 from services.audit import Verdict, seal_entries, verify_chain
-from services.context import build_services
 
 
 @click.group()
@@ -23,7 +22,7 @@ def cli() -> None:
 )
 def verify(expect: str | None) -> None:
     """Recompute the chain of hashes. Ends with 1 when an entry was changed or is missing."""
-    services = build_services(load_settings())
+    services = open_installation()
     seal_entries(services)
     verdict = verify_chain(services, expected=parse_expected(expect))
     click.echo(report(verdict))
