@@ -13,7 +13,16 @@ from tests.routes import address_of
 
 # What doors and routes call the id of a job.
 JOB_ARGUMENTS = {"job_id", "transcription_id", "transcript_id", "request_id"}
-BODIES = {"PATCH": {"priority": "high"}}  # one that the owner could send
+# What stands in addresses beside them. None of these names a job.
+OTHER_ARGUMENTS = {
+    *("batch_id", "delivery_id", "error_id", "format_name", "key_id", "model_id", "name"),
+    *("subtitle_format", "token_type", "upload_id", "webhook_id"),
+}
+# What the owner could send, where an empty object is refused.
+BODIES = {
+    "/jobs/<string:job_id>": {"priority": "high"},
+    "/v1/audio/transcriptions/<string:job_id>": {"name": "mine now"},
+}
 QUERIES = {"/v2/transcript/<string:transcript_id>/word-search": "?words=hello"}
 STREAMS = {"/jobs/events"}  # they do not end
 
@@ -80,8 +89,9 @@ def routes_of_jobs(app):
 
 
 def ask(client, method, rule, named, job_id):
-    address = address_of(rule, **dict.fromkeys(named, job_id)) + QUERIES.get(rule.rule, "")
-    body = BODIES.get(method, {}) if method in ("POST", "PUT", "PATCH") else None
+    address = address_of(rule, format_name="srt", **dict.fromkeys(named, job_id))
+    address += QUERIES.get(rule.rule, "")
+    body = BODIES.get(rule.rule, {}) if method in ("POST", "PUT", "PATCH") else None
     # A stream that is open would not end.
     with closing(client.open(address, method=method, json=body, buffered=False)) as answer:
         return answer.status_code, answer.text if answer.status_code >= 400 else ""
@@ -108,6 +118,12 @@ def shape(text, job_id):
     """A refusal without what differs from request to request."""
     lines = text.replace(job_id, "ID").splitlines()
     return [line for line in lines if "request_id" not in line and "dg-request" not in line]
+
+
+def test_every_argument_of_an_address_is_known_to_name_a_job_or_not(app):
+    named = {name for rule in app.url_map.iter_rules() for name in rule.arguments}
+
+    assert named - JOB_ARGUMENTS - OTHER_ARGUMENTS == set()
 
 
 def test_the_owner_finds_what_the_stranger_did_not(app, owner, jobs):
