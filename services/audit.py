@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, cast, func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from domain.access import Principal
 from models import AuditEntry
+from services.client_stream import horizon
 from services.context import Services
 
 Entry = AuditEntry
@@ -85,10 +86,9 @@ def seal_entries(services: Services) -> int:
     with services.open_session() as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
             return 0
-        horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
         rows = session.scalars(
             select(Entry)
-            .where(Entry.position.is_(None), Entry.tx < horizon)
+            .where(Entry.position.is_(None), Entry.tx < horizon())
             .order_by(Entry.tx, Entry.id)
             .limit(SEAL_BATCH)
         ).all()
