@@ -12,9 +12,10 @@ from sqlalchemy.pool import NullPool
 
 from database import CONNECT_ARGS
 from domain.errors import DatabaseUnavailable
-from services import assembly_uploads, audit, retention, sweeps, upload_sessions
+from services import assembly_uploads, audit, retention, sweeps, upload_sweeps
 from services.context import Services
 from services.storage_audit import FileAudit, RowAudit
+from services.upload_sweeps import WholeUploads
 from services.webhooks import cleaning
 from services.webhooks.outbox import Outbox
 from services.webhooks.progress import tell_progress
@@ -51,9 +52,9 @@ class Reconciler:
             _Sweep(sweeps.force_cancels, often_s),
             *(_Sweep(run, HOURLY_S, full=retention.BATCH) for run in retention.SWEEPS),
             _Sweep(audit.seal_entries, min(1.0, often_s), full=audit.SEAL_BATCH),
-            _Sweep(upload_sessions.finish_whole, UPLOADS_EVERY_S),
+            _Sweep(WholeUploads().finish_whole, UPLOADS_EVERY_S),
             _Sweep(assembly_uploads.remove_expired, UPLOADS_EVERY_S, full=assembly_uploads.BATCH),
-            _Sweep(upload_sessions.remove_expired, UPLOADS_EVERY_S, full=upload_sessions.BATCH),
+            _Sweep(upload_sweeps.remove_expired, UPLOADS_EVERY_S, full=upload_sweeps.BATCH),
             _Sweep(Outbox().fill, WEBHOOKS_EVERY_S),
             _Sweep(tell_progress, min(1.0, services.settings.webhook_progress_every_s)),
             *(_Sweep(run, HOURLY_S, full=cleaning.BATCH) for run in cleaning.SWEEPS),

@@ -7,45 +7,35 @@ the lock of the file; rows are read again under it.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain.errors import (
-    AudioError,
-    AudioGone,
     FileMissing,
-    ScriptoriumError,
     TooManyUploads,
     UploadChecksumMismatch,
-    UploadLocked,
-    UploadNotFound,
     UploadOffsetMismatch,
     UploadTooLarge,
 )
 from domain.ids import new_id
 from domain.options import TranscriptionOptions
 from domain.submission import Submission
-from models import TranscriptionJob, UploadSession
+from models import UploadSession
 from services.context import Services
-from services.jobs import submit_job
-from services.kept_submission import keep_submission, restore_submission
+from services.kept_submission import keep_submission
+from services.limits import require_room
+from services.upload_finish import finish_upload
+from services.upload_rows import IN_PIECES, Row, change_row, open_file, remove_row, unknown_upload
 from storage.base import Resumable
 
 logger = logging.getLogger(__name__)
 
-Row = UploadSession
-
 SYNC_BYTES = 16 * 1024 * 1024  # what the death of the server in mid-piece may cost
-BATCH = 100  # sessions per run of a sweep
-# The table holds whole uploads, too: services/assembly_uploads.py looks after those.
-IN_PIECES = Row.upload_metadata.has_key("options")
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,8 @@ def begin_upload(
 ) -> UploadView:
     """Open a session for a recording of this length; a file of its own grows from now on.
 
-    Raises FileMissing for an empty recording, UploadTooLarge, TooManyUploads, StorageFull.
+    Raises FileMissing for an empty recording, UploadTooLarge, TooManyUploads, StorageFull; and
+    TooManyJobs or QuotaExceeded now, not after all of it was sent.
     """
     maximum = services.settings.max_session_bytes
     if length_bytes == 0:
@@ -91,6 +82,7 @@ def begin_upload(
     if length_bytes > maximum:
         raise UploadTooLarge(f"the recording is larger than {maximum} bytes", max_bytes=maximum)
     _require_place(services, submission.tenant)
+    require_room(services, submission.tenant, size_bytes=length_bytes)
     upload_id = new_id()
     with services.open_statement() as session:
         session.add(
@@ -138,14 +130,14 @@ def append_piece(
     _require_offset(view, offset)
     if view.job_id is not None:
         return view
-    with _opened(services, row) as file:
+    with open_file(services, row) as file:
         view = get_upload(services, upload_id, tenant=tenant)  # others may have been here
         _require_offset(view, offset)
         if not view.is_whole:
             file.truncate(view.offset_bytes)
             _receive(services, view, file, pieces, checksum)
         if file.size_bytes == view.length_bytes:
-            _finish(services, upload_id, file)
+            finish_upload(services, upload_id, file)
     return get_upload(services, upload_id, tenant=tenant)
 
 
@@ -153,49 +145,11 @@ def discard_upload(services: Services, upload_id: UUID, *, tenant: str) -> None:
     """End a session; a job that was made of it stays. Raises UploadNotFound, UploadLocked."""
     row = _find(services, upload_id, tenant)
     if row.job_id is None:
-        with _opened(services, row) as file:
-            _remove(services, upload_id)
+        with open_file(services, row) as file:
+            remove_row(services, upload_id)
             file.discard()
     else:
-        _remove(services, upload_id)
-
-
-def finish_whole(services: Services) -> int:
-    """Make jobs of what is whole and is none yet: an outage came in between. Returns how many."""
-    whole = (
-        select(Row)
-        .where(Row.job_id.is_(None), Row.offset_bytes == Row.length_bytes)
-        .order_by(Row.expires_at)
-        .limit(BATCH)
-    )
-    with services.open_statement() as session:
-        rows = session.scalars(whole).all()
-    finished = 0
-    for row in rows:
-        try:
-            with _opened(services, row) as file:
-                finished += _finish(services, row.id, file)
-        except ScriptoriumError as error:
-            logger.warning(
-                "upload_not_finished", extra={"upload_id": str(row.id), "code": error.code}
-            )
-    return finished
-
-
-def remove_expired(services: Services) -> int:
-    """Remove sessions that nothing arrived for in UPLOAD_SESSION_HOURS, with what had arrived.
-
-    Returns how many. One that is written to at this moment is left alone.
-    """
-    expired = (
-        select(Row)
-        .where(IN_PIECES, Row.expires_at <= func.now())
-        .order_by(Row.expires_at)
-        .limit(BATCH)
-    )
-    with services.open_statement() as session:
-        rows = session.scalars(expired).all()
-    return sum(_expire(services, row) for row in rows)
+        remove_row(services, upload_id)
 
 
 def arriving(session: Session, keys: Iterable[str]) -> set[str]:
@@ -228,7 +182,7 @@ def _find(services: Services, upload_id: UUID, tenant: str) -> UploadSession:
     with services.open_statement() as session:
         row = session.scalar(query)
     if row is None:
-        raise _unknown()
+        raise unknown_upload()
     return row
 
 
@@ -237,7 +191,7 @@ def _view(services: Services, row: UploadSession) -> UploadView:
     if row.job_id is None:
         there = services.storage.size_of(row.file_path)
         if there is None:
-            raise _unknown()
+            raise unknown_upload()
         offset = min(offset, there)
     return UploadView(
         upload_id=row.id,
@@ -254,17 +208,6 @@ def _require_offset(view: UploadView, offset: int) -> None:
         raise UploadOffsetMismatch(
             f"the upload stands at {view.offset_bytes}, not at {offset}", offset=view.offset_bytes
         )
-
-
-@contextmanager
-def _opened(services: Services, row: UploadSession) -> Iterator[Resumable]:
-    """The file, locked. Raises UploadLocked, UploadNotFound."""
-    try:
-        file = services.storage.resume(row.file_path, max_bytes=row.length_bytes)
-    except AudioGone as error:
-        raise _unknown() from error
-    with closing(file):
-        yield file
 
 
 def _receive(
@@ -302,74 +245,6 @@ def _verify(digest: bytes, checksum: Checksum | None) -> None:
 def _note(services: Services, upload_id: UUID, file: Resumable) -> None:
     """Count what is in the file, once it is durable; the session lives on from now."""
     file.sync()
-    _change(
+    change_row(
         services, upload_id, offset_bytes=file.size_bytes, expires_at=func.now() + _life(services)
     )
-
-
-def _finish(services: Services, upload_id: UUID, file: Resumable) -> bool:
-    """Make a whole recording a job, once. False when it was one already."""
-    with services.open_statement() as session:
-        row = session.get_one(Row, upload_id)
-    if row.job_id is not None:
-        return False
-    stored = file.commit()
-    try:
-        job_id = _job_of(services, stored.key) or submit_job(
-            services,
-            stored,
-            TranscriptionOptions.from_dict(row.upload_metadata["options"]),
-            restore_submission(row.upload_metadata["submission"], row.tenant, row.key_id),
-        )
-    except AudioError as error:
-        if not error.is_transient:
-            _remove(services, upload_id)
-            file.discard()
-        raise
-    _change(services, upload_id, job_id=job_id)
-    file.discard()
-    logger.info("upload_finished", extra={"upload_id": str(upload_id), "job_id": str(job_id)})
-    return True
-
-
-def _job_of(services: Services, key: str) -> UUID | None:
-    """The job that was made of this file, when only the row of the session missed it."""
-    with services.open_statement() as session:
-        query = select(TranscriptionJob.id).where(TranscriptionJob.file_path == key).limit(1)
-        return session.scalar(query)
-
-
-def _expire(services: Services, row: UploadSession) -> bool:
-    if row.job_id is not None:
-        return _remove(services, row.id, only_expired=True)
-    try:
-        with _opened(services, row) as file:
-            is_removed = _remove(services, row.id, only_expired=True)
-            if is_removed:
-                file.discard()
-    except UploadLocked:
-        return False
-    except UploadNotFound:  # its file is gone
-        is_removed = _remove(services, row.id)
-    logger.info("upload_expired", extra={"upload_id": str(row.id)})
-    return is_removed
-
-
-def _change(services: Services, upload_id: UUID, **values: Any) -> None:
-    with services.open_statement() as session:
-        done: CursorResult[Any] = session.execute(  # type: ignore[assignment]
-            update(Row).where(Row.id == upload_id).values(**values)
-        )
-    if done.rowcount == 0:
-        raise _unknown()
-
-
-def _remove(services: Services, upload_id: UUID, *, only_expired: bool = False) -> bool:
-    which = [Row.id == upload_id, *([Row.expires_at <= func.now()] if only_expired else [])]
-    with services.open_statement() as session:
-        done: CursorResult[Any] = session.execute(delete(Row).where(*which))  # type: ignore[assignment]
-    return bool(done.rowcount)
-
-
-def _unknown() -> UploadNotFound:
-    return UploadNotFound("there is no unfinished or recent upload with this id")

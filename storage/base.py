@@ -72,9 +72,10 @@ class Resumable(Protocol):
         """Forget everything from this offset on."""
         ...
 
-    def commit(self) -> StoredFile:
-        """Make it visible under a key that follows from its own, hashed by one reading.
+    def commit(self, *, sha256: str | None = None) -> StoredFile:
+        """Make it visible under a key that follows from its own.
 
+        It is read once for its hash, unless the caller knows that from an earlier time.
         The unfinished file stays too, until `discard`: committing again gives the same file.
         """
         ...

@@ -78,19 +78,18 @@ class LocalResumable:
         except (OSError, ValueError) as error:
             fail(error)
 
-    def commit(self) -> StoredFile:
-        """Sync it, read it once for its hash, and make it visible. Raises StorageError."""
+    def commit(self, *, sha256: str | None = None) -> StoredFile:
+        """Sync it and make it visible. Raises StorageError.
+
+        It is read once for its hash, unless the caller knows that from an earlier time.
+        """
         self.sync()
-        digest = hashlib.sha256()
-        offset = 0
         try:
-            while data := os.pread(self._open(), READ_BYTES, offset):
-                digest.update(data)
-                offset += len(data)
+            found = sha256 or self._hash()
             key = self._publish(self._path)
         except (OSError, ValueError) as error:
             fail(error)
-        return StoredFile(key, offset, digest.hexdigest())
+        return StoredFile(key, self.size_bytes, found)
 
     def discard(self) -> None:
         """Remove the unfinished file, and close. Harmless for what was committed."""
@@ -103,6 +102,14 @@ class LocalResumable:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256()
+        offset = 0
+        while data := os.pread(self._open(), READ_BYTES, offset):
+            digest.update(data)
+            offset += len(data)
+        return digest.hexdigest()
 
     def _open(self) -> int:
         if self._descriptor is None:

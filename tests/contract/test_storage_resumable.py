@@ -135,6 +135,15 @@ class ResumableContract:
         assert first == second
         assert listed == [first.key]
 
+    def test_a_file_whose_hash_is_known_is_not_hashed_again(self, storage: Storage):
+        file = storage.resume(storage.new_resumable(expected_bytes=5), max_bytes=CAP)
+        file.write(b"audio")
+
+        stored = file.commit(sha256="as it was")
+
+        file.discard()
+        assert (stored.sha256, stored.size_bytes) == ("as it was", 5)
+
     def test_a_committed_file_that_is_removed_can_be_committed_again(self, storage: Storage):
         file = storage.resume(storage.new_resumable(expected_bytes=5), max_bytes=CAP)
         file.write(b"audio")

@@ -10,9 +10,10 @@ from sqlalchemy import func, select, text, update
 
 from domain.errors import TooManyUploads, UploadNotFound
 from models import StorageFinding, UploadSession
-from services import assembly_uploads, storage_audit, upload_sessions
+from services import assembly_uploads, storage_audit, upload_sweeps
 from services.assembly_uploads import keep_upload, note_use, require_place, use_upload
 from services.storage_audit import FileAudit
+from services.upload_sweeps import WholeUploads
 
 Row = UploadSession
 
@@ -109,8 +110,8 @@ def test_the_audit_takes_no_kept_upload_for_an_orphan(services, keep, monkeypatc
 def test_whoever_looks_after_recordings_in_pieces_leaves_these_alone(services, keep):
     upload_id = keep()
 
-    finished = upload_sessions.finish_whole(services)
-    removed = upload_sessions.remove_expired(services)
+    finished = WholeUploads().finish_whole(services)
+    removed = upload_sweeps.remove_expired(services)
 
     assert (finished, removed) == (0, 0)
     assert use_upload(services, upload_id, tenant="default")
@@ -121,7 +122,7 @@ def test_these_expire_before_their_rows_do(services, keep):
     upload_id = keep()
     expire(services, upload_id, before=timedelta(seconds=-30))
 
-    assert upload_sessions.remove_expired(services) == 0
+    assert upload_sweeps.remove_expired(services) == 0
     assert assembly_uploads.remove_expired(services) == 1
 
 

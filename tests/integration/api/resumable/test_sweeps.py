@@ -4,13 +4,15 @@ import logging
 import os
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select
 
-from domain.errors import DatabaseUnavailable
+from domain.errors import DatabaseUnavailable, TooManyJobs
 from models import StorageFinding, UploadSession
-from services import upload_sessions
+from services import upload_finish, upload_sessions
 from services.storage_audit import FileAudit
-from services.upload_sessions import finish_whole, remove_expired
+from services.upload_sweeps import HOLD_S, WholeUploads, remove_expired
+from storage.local_resumable import LocalResumable
 from tests.integration.api.resumable.uploads import (
     AUDIO,
     SHA256,
@@ -88,10 +90,10 @@ def test_a_whole_upload_that_an_outage_kept_from_being_a_job_becomes_one_later(
         raise DatabaseUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(upload_sessions, "submit_job", away)
+        patch.setattr(upload_finish, "submit_job", away)
         refused = send(where, AUDIO, 0)
     head = client.head(where, headers=TUS)
-    finished = finish_whole(services)
+    finished = WholeUploads().finish_whole(services)
 
     assert refused.status_code == 503
     assert (head.headers["Upload-Offset"], "X-Job-ID" in head.headers) == ("100000", False)
@@ -124,3 +126,59 @@ def test_the_name_of_a_recording_is_not_logged(client, services, begin, send, ca
     send(begin(filename="secret-name.wav"), AUDIO, 0)
 
     assert "secret-name" not in caplog.text
+
+
+def test_a_whole_upload_that_a_limit_keeps_from_being_a_job_is_not_tried_all_the_time(
+    client, services, begin, send, monkeypatch
+):
+    clock = [0.0]
+    sweep = WholeUploads(lambda: clock[0])
+    tries = []
+
+    def full(*_, **__):
+        tries.append(clock[0])
+        raise TooManyJobs("3 jobs wait already", limit="waiting_jobs", maximum=3)
+
+    where = begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_finish, "require_room", full)
+        refused = send(where, AUDIO, 0)
+        for moment in (0.0, HOLD_S - 1, HOLD_S, HOLD_S + 1):
+            clock[0] = moment
+            sweep.finish_whole(services)
+    clock[0] = 3 * HOLD_S
+    finished = sweep.finish_whole(services)
+
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_jobs")
+    assert tries == [0.0, 0.0, HOLD_S]
+    assert finished == 1
+    assert the_job(services).sha256 == SHA256
+
+
+def test_a_tenant_without_room_is_told_before_it_sends_anything(client, monkeypatch):
+    def full(*_, **__):
+        raise TooManyJobs("3 jobs wait already", limit="waiting_jobs", maximum=3)
+
+    monkeypatch.setattr(upload_sessions, "require_room", full)
+
+    answer = client.post("/uploads", headers={**TUS, "Upload-Length": "5"})
+
+    assert (answer.status_code, answer.json["code"]) == (429, "too_many_jobs")
+
+
+def test_a_recording_is_hashed_once_however_often_it_is_tried(
+    client, services, begin, send, monkeypatch
+):
+    def away(*_):
+        raise DatabaseUnavailable("away")
+
+    where = begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_finish, "submit_job", away)
+        send(where, AUDIO, 0)
+    monkeypatch.setattr(LocalResumable, "_hash", lambda _: pytest.fail("hashed again"))
+
+    finished = WholeUploads().finish_whole(services)
+
+    assert finished == 1
+    assert the_job(services).sha256 == SHA256
