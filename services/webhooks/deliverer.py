@@ -76,6 +76,11 @@ class Deliverer:
                     logger.warning("webhooks_wait", extra={"reason": type(error).__name__})
                     self._stop.wait(OUTAGE_WAIT_S)
                     continue
+                except Exception:
+                    # A sick message must not end this thread, and with it all others.
+                    logger.exception("webhooks_crashed")
+                    self._stop.wait(OUTAGE_WAIT_S)
+                    continue
                 if not is_busy:
                     self._wake.wait(POLL_S)
                     self._wake.clear()
@@ -107,8 +112,6 @@ class Deliverer:
         except (SQLAlchemyError, DatabaseUnavailable) as error:
             # Sent, or not, and not written down: the lease ends, and it is sent (again).
             logger.warning("webhook_not_noted", extra={"reason": type(error).__name__})
-        except Exception:
-            logger.exception("webhook_crashed", extra={"delivery_id": str(parcel.id)})
         finally:
             self._count(parcel, -1)
             self._wake.set()
@@ -124,7 +127,12 @@ class Deliverer:
                     del counter[name]
 
     def _deliver(self, parcel: Parcel) -> None:
-        answer = self._attempt(parcel)
+        try:
+            answer = self._attempt(parcel)
+        except Exception:
+            # A bug of ours; the message is tried again like any other, and given up in the end.
+            logger.exception("webhook_crashed", extra={"delivery_id": str(parcel.id)})
+            answer = Answer(None, "internal_error", 0.0)
         with self._services.open_session() as session:
             is_noted = record_outcome(
                 session, parcel, answer, pause_after=self._pause_after, draw=self._draw()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, func, null, select, tuple_, update
+from sqlalchemy import Row, case, null, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain.errors import DeliveryNotFound, OptionInvalid
@@ -194,7 +194,8 @@ def _replay(session: Session, endpoint: Endpoint | None, *which: Any) -> int:
             # One that is under way just now must still find that somebody else has it.
             attempts=case((Delivery.status == WAITING, Delivery.attempts), else_=0),
             delivered_at=null(),
-            next_attempt_at=null() if is_paused else func.now(),
+            # In the past, so at once; the oldest first.
+            next_attempt_at=null() if is_paused else Delivery.created_at,
         )
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, null, select
+from sqlalchemy import literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.types import Text
@@ -84,8 +84,10 @@ def write_messages(session: Session, targets: Iterable[Target]) -> int:
     rows = [row for target in chosen if (row := _row(target, jobs)) is not None]
     if not rows:
         return 0
-    query = insert(WebhookDelivery).values(rows).on_conflict_do_nothing()
-    return len(session.execute(query.returning(WebhookDelivery.id)).all())
+    query = insert(WebhookDelivery).on_conflict_do_nothing().returning(WebhookDelivery.id)
+    # A missing date is a date that waits for the end of a pause, and not the column's default.
+    options = {"render_nulls": True}
+    return len(session.scalars(query, rows, execution_options=options).all())
 
 
 def _interested(session: Session, happenings: Sequence[Happening]) -> Sequence[Endpoint]:
@@ -165,7 +167,8 @@ def _row(target: Target, jobs: "_Jobs") -> dict[str, Any] | None:
         "source": happening.source,
         "body": body,
         "created_at": happening.at,
-        "next_attempt_at": null() if target.is_paused else func.now(),
+        # At once; what happened first goes first.
+        "next_attempt_at": None if target.is_paused else happening.at,
     }
 
 

@@ -45,6 +45,6 @@ def resume(session: Session, endpoint_id: UUID) -> None:
             Delivery.status == WAITING,
             Delivery.next_attempt_at.is_(None),
         )
-        .values(next_attempt_at=func.now(), attempts=0)
+        .values(next_attempt_at=Delivery.created_at, attempts=0)  # oldest first
         .execution_options(synchronize_session=False)
     )

@@ -14,14 +14,14 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    Text,
     and_,
     case,
-    cast,
     exists,
     func,
     literal_column,
+    or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -36,7 +36,6 @@ Job = TranscriptionJob
 Delivery = WebhookDelivery
 Endpoint = WebhookEndpoint
 Earlier = aliased(WebhookDelivery)
-Identity = aliased(WebhookEndpoint)  # of the tenant, which signs for addresses of jobs
 
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
 
@@ -73,77 +72,100 @@ def claim_next(
     The messages of one job to one address go out in their order, until one of them fails.
     """
     due = _due(busy_addresses, busy_tenants).cte("due")
-    row = session.execute(
+    claimed = session.scalar(
         update(Delivery)
         .where(Delivery.id == due.c.id)
         .values(attempts=Delivery.attempts + 1, next_attempt_at=func.now() + lease)
-        .returning(
-            Delivery.tenant,
-            Delivery.endpoint_id,
-            Delivery.job_id,
-            Delivery.event,
-            Delivery.body,
-            Delivery.attempts,
-            due,
-        )
+        .returning(Delivery.id)
         .execution_options(synchronize_session=False)
-    ).one_or_none()
-    return None if row is None else _parcel(row)
+    )
+    return None if claimed is None else _read_parcel(session, claimed)
 
 
 def _due(busy_addresses: Collection[str], busy_tenants: Collection[str]) -> Select[Any]:
-    is_own = Delivery.endpoint_id.is_(None)
-    own = and_(
-        is_own,
-        Identity.tenant == Delivery.tenant,
-        Identity.url == NO_ADDRESS,
-    )
-    own_url = Job.webhook["url"].astext
-    # Addresses of jobs are told apart by their host, so that a slow one holds up itself alone.
-    own_address = Delivery.tenant + " " + func.lower(func.split_part(own_url, "/", 3))
-    address = func.coalesce(cast(Delivery.endpoint_id, Text), own_address, Delivery.tenant)
-    signer = [
-        func.coalesce(getattr(Endpoint, name), getattr(Identity, name)).label(name)
-        for name in ("secret", "old_secret", "old_secret_until")
+    """The message to take. Only what is passed over costs more than a look at its row."""
+    busy_endpoints = [UUID(name) for name in busy_addresses if not _is_of_jobs(name)]
+    busy_hosts = [name for name in busy_addresses if _is_of_jobs(name)]
+    conditions = [
+        Delivery.status == WAITING,
+        Delivery.next_attempt_at <= func.now(),
+        _is_none_of(Delivery.endpoint_id, busy_endpoints),
+        Delivery.tenant.not_in(busy_tenants),
+        ~_is_behind_another(),
     ]
+    if busy_hosts:
+        of_job = select(_host_of_job()).where(Job.id == Delivery.job_id).scalar_subquery()
+        conditions.append(
+            case((Delivery.endpoint_id.is_(None), _is_none_of(of_job, busy_hosts)), else_=true())
+        )
     return (
+        select(Delivery.id)
+        .where(*conditions)
+        .order_by(Delivery.next_attempt_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _is_none_of(value: Any, names: Collection[Any]) -> ColumnElement[bool]:
+    return or_(value.is_(None), value.not_in(names)) if names else true()
+
+
+def _is_of_jobs(address: str) -> bool:
+    """Whether it is a host that jobs brought along, and not the id of an endpoint."""
+    return " " in address
+
+
+def _host_of_job() -> ColumnElement[str]:
+    # Addresses of jobs are told apart by their host, so that a slow one holds up itself alone.
+    return Job.tenant + " " + func.lower(func.split_part(Job.webhook["url"].astext, "/", 3))
+
+
+def _is_behind_another() -> Any:
+    """Whether an earlier message of the job to the same address was not tried to its end yet."""
+    earlier = (
+        exists()
+        .where(
+            Earlier.job_id == Delivery.job_id,
+            Earlier.endpoint_id.is_not_distinct_from(Delivery.endpoint_id),
+            Earlier.status == WAITING,
+            Earlier.log == NOTHING,
+            Earlier.created_at < Delivery.created_at,
+        )
+        .correlate(Delivery)
+    )
+    # Asked of one row at a time: as a join it would be worked out for all that wait.
+    return select(earlier).correlate(Delivery).scalar_subquery()
+
+
+def _read_parcel(session: Session, delivery_id: UUID) -> Parcel:
+    """All that is needed to send it."""
+    signs = or_(
+        Endpoint.id == Delivery.endpoint_id,
+        and_(
+            Delivery.endpoint_id.is_(None),
+            Endpoint.tenant == Delivery.tenant,
+            Endpoint.url == NO_ADDRESS,
+        ),
+    )
+    row = session.execute(
         select(
-            Delivery.id,
-            address.label("address"),
-            case((is_own, own_url), else_=Endpoint.url).label("url"),
+            *(Delivery.id, Delivery.tenant, Delivery.endpoint_id, Delivery.job_id),
+            *(Delivery.event, Delivery.body, Delivery.attempts),
+            *(Endpoint.url, Endpoint.secret, Endpoint.old_secret, Endpoint.old_secret_until),
             Job.webhook.label("webhook"),
+            _host_of_job().label("host"),
             func.now().label("now"),
-            *signer,
         )
         .select_from(Delivery)
-        .outerjoin(Endpoint, Endpoint.id == Delivery.endpoint_id)
-        .outerjoin(Identity, own)
+        .join(Endpoint, signs)
         .outerjoin(Job, Job.id == Delivery.job_id)
-        .where(
-            Delivery.status == WAITING,
-            Delivery.next_attempt_at <= func.now(),
-            address.not_in(busy_addresses),
-            Delivery.tenant.not_in(busy_tenants),
-            ~_is_behind_another(),
-        )
-        .order_by(Delivery.next_attempt_at, Delivery.created_at, Delivery.id)
-        .limit(1)
-        .with_for_update(of=Delivery, skip_locked=True)
-    )
+        .where(Delivery.id == delivery_id)
+    ).one()
+    return _parcel(row)
 
 
-def _is_behind_another() -> ColumnElement[bool]:
-    """Whether an earlier message of the job to the same address was not tried to its end yet."""
-    return exists().where(
-        Earlier.job_id == Delivery.job_id,
-        Earlier.endpoint_id.is_not_distinct_from(Delivery.endpoint_id),
-        Earlier.status == WAITING,
-        Earlier.log == NOTHING,
-        Earlier.created_at < Delivery.created_at,
-    )
-
-
-def _parcel(row: Row[Any]) -> Parcel:
+def _parcel(row: Row[*tuple[Any, ...]]) -> Parcel:
     is_overlapping = row.old_secret is not None and row.old_secret_until > row.now
     webhook = row.webhook or {}
     is_own = row.endpoint_id is None
@@ -156,8 +178,8 @@ def _parcel(row: Row[Any]) -> Parcel:
         event=row.event,
         body=row.body,
         attempt=row.attempts,
-        address=row.address,
-        url=row.url,
+        address=(row.host or f"{row.tenant} ") if is_own else str(row.endpoint_id),
+        url=webhook.get("url") if is_own else row.url,
         secrets=(row.secret, row.old_secret) if is_overlapping else (row.secret,),
         style=style or STANDARD,
         headers=(webhook.get("headers") or {}) if is_own else {},

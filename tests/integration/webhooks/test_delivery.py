@@ -318,6 +318,21 @@ def test_a_message_of_a_job_that_is_gone_with_its_address_is_given_up(
     assert (message.status, message.log[0]["reason"]) == ("failed", "job_removed")
 
 
+def test_a_bug_in_sending_is_an_attempt_that_failed(finish, endpoint, outbox, deliver, messages):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    def send(*_):
+        raise ValueError("a bug")
+
+    deliver(send)
+
+    [message] = messages()
+    assert (message.status, message.log[0]["reason"]) == ("waiting", "internal_error")
+    assert message.log[0]["retry_in_s"] == DELAYS_S[0]
+
+
 def test_what_a_killed_sender_had_taken_is_sent_by_the_next_one(
     services, finish, endpoint, outbox, deliver, receiver, messages, let_time_pass
 ):

@@ -10,7 +10,13 @@ from sqlalchemy import func, select, text, update
 
 import database
 from domain.errors import AudioUnreadable
-from models import JobEvent, TranscriptionJob, WebhookCursor, WebhookDelivery
+from models import (
+    JobEvent,
+    TranscriptionJob,
+    TranscriptionResult,
+    WebhookCursor,
+    WebhookDelivery,
+)
 from services.dead_letter_views import list_errors
 from services.dead_letters import retry_error
 from services.history import note
@@ -104,6 +110,23 @@ def test_a_job_that_is_tried_again_by_hand_is_queued_again(
     outbox()
 
     assert events(messages()) == ["queued", "queued"]
+
+
+def test_a_job_that_takes_an_earlier_result_is_told_as_completed(
+    services, finish, submit, endpoint, outbox, messages
+):
+    finish()
+    with services.open_session() as session:
+        engine = services.settings.whisper_engine
+        session.execute(update(TranscriptionResult).values(engine=engine))
+    endpoint(events=["queued", "started", "completed"])
+
+    submit(placed={"reuse_result": True})
+    outbox()
+
+    [row] = messages()
+    assert row.event == "completed"
+    assert json.loads(row.body)["data"]["word_count"] == 2
 
 
 def test_a_cancelled_job_is_told(services, submit, endpoint, outbox, messages):
