@@ -20,7 +20,7 @@ blp = Blueprint("audit", __name__, url_prefix="/admin", description="Who did wha
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JOB_HEADER = "X-Job-ID"
-IDS = ("job_id", "id", "transcription_id", "request_id")  # as the doors' answers name a job
+IDS = ("job_id", "id", "transcription_id", "request_id", "batch_id")  # as answers name them
 UNTOLD = 200  # letters of a target at most
 
 
@@ -45,7 +45,7 @@ def audit_request(response: Response) -> Response:
             current_principal(),
             f"{request.method} {rule.rule}",
             target_of(response),
-            {"status": response.status_code, "request_id": current_request_id()},
+            {"status": response.status_code, "request_id": current_request_id(), **made(response)},
         )
     except DatabaseUnavailable:
         # What was done is done: refusing the answer now would only hide it from the client.
@@ -58,6 +58,12 @@ def target_of(response: Response) -> str:
     named = next(iter((request.view_args or {}).values()), None)
     found = named or response.headers.get(JOB_HEADER) or _id_in(response)
     return str(found or "")[:UNTOLD]
+
+
+def made(response: Response) -> dict[str, str]:
+    """The job that came of a request whose address names something else: an upload, say."""
+    job_id = response.headers.get(JOB_HEADER)
+    return {"job_id": job_id} if job_id and job_id != target_of(response) else {}
 
 
 def _id_in(response: Response) -> Any:

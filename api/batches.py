@@ -88,6 +88,7 @@ class Batches(MethodView):
         "validation_error",
         "option_invalid",
         "file_missing",
+        "webhook_url_refused",
         "database_unavailable",
         "storage_error",
         "storage_full",

@@ -66,6 +66,9 @@ PIECE_CODES = (
     "audio_empty",
     "audio_too_long",
     "audio_decode_timeout",
+    "too_many_jobs",
+    "quota_exceeded",
+    "idempotency_conflict",
     "database_unavailable",
     "storage_error",
     "storage_full",
@@ -124,7 +127,9 @@ class Uploads(MethodView):
     )
     @blp.arguments(NoQuerySchema, location="query")
     @blp.response(201, description="Its Location is where the pieces go")
-    @blp.fails(*PIECE_CODES, "validation_error", "file_missing", "too_many_uploads")
+    @blp.fails(
+        *PIECE_CODES, "validation_error", "file_missing", "too_many_uploads", "webhook_url_refused"
+    )
     def post(self, _query: dict[str, Any]) -> Response:
         """Begin an upload; options are checked now, the recording when it is whole."""
         view = begin()

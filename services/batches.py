@@ -22,6 +22,7 @@ from services.batch_views import BatchView, find_batch, get_batch, open_job_ids
 from services.context import Services
 from services.fetching import Fetched, fetch_recording
 from services.jobs import cancel_job, submit_job
+from services.limits import require_room
 from storage.base import StoredFile
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def submit_batch(
             if item.stored is not None:
                 services.storage.delete(item.stored.key)
         raise
-    with _fetching(services, items) as fetched:
+    with _fetching(services, items, tenant) as fetched:
         outcomes = [
             _submit(services, item, batch_id, fetched.get(item.number, _nothing)) for item in items
         ]
@@ -114,7 +115,7 @@ def wait_for_batch(
 
 @contextmanager
 def _fetching(
-    services: Services, items: Sequence[Item]
+    services: Services, items: Sequence[Item], tenant: str
 ) -> Iterator[dict[int, Callable[[], Fetched]]]:
     """Ways to each fetched recording; they are fetched some at a time, in the items' order."""
     wanted = [item for item in items if item.source_url is not None and item.error is None]
@@ -125,7 +126,9 @@ def _fetching(
     try:
         futures: dict[int, Future[Fetched]] = {
             # In a context of its own each: log lines carry the request's id there.
-            item.number: pool.submit(copy_context().run, _fetch, services, item.source_url or "")
+            item.number: pool.submit(
+                copy_context().run, _fetch, services, item.source_url or "", tenant
+            )
             for item in wanted
         }
         yield {number: future.result for number, future in futures.items()}
@@ -133,8 +136,9 @@ def _fetching(
         pool.shutdown(cancel_futures=True)
 
 
-def _fetch(services: Services, url: str) -> Fetched:
-    """As `fetch_recording`, but patient while others fetch."""
+def _fetch(services: Services, url: str, tenant: str) -> Fetched:
+    """As `fetch_recording`, but patient while others fetch; not for a tenant without room."""
+    require_room(services, tenant)
     deadline = monotonic() + services.settings.source_timeout_s
     while True:
         try:
