@@ -42,8 +42,6 @@ blp = Blueprint(
     "resumable", __name__, description="Recordings in pieces, by the tus protocol 1.0.0"
 )
 
-# A connection that is gone without a word would hold the upload: the client could not go on.
-SILENCE_S = 30.0
 OVERRIDE = "X-HTTP-Method-Override"
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer", "minimum": 0}
@@ -267,9 +265,6 @@ def receive_piece(view: UploadView, *, offset: int) -> UploadView:
     has_body = request.content_length is not None or "Transfer-Encoding" in request.headers
     if has_body:
         limit_body(request, room)
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(SILENCE_S)
     return append_piece(
         current_services(),
         view.upload_id,

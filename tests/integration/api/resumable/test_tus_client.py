@@ -139,6 +139,27 @@ def test_a_server_that_is_killed_in_mid_piece_keeps_what_it_had_called_safe(
     assert job["sha256"] == sha256
 
 
+def test_a_connection_that_went_silent_is_given_up_and_what_it_brought_is_kept(
+    migrated_database, redis_url, recording, sha256, tmp_path
+):
+    content = recording.read_bytes()
+    hasty = {"SLOW_CLIENT_GRACE_S": "1"}
+    with web_server(migrated_database, redis_url, tmp_path, **hasty) as (address, _):
+        uploader = uploader_for(address, recording)
+        uploader.set_url(uploader.create_url())
+        connection = begin_piece(uploader.url, length=len(content))
+        connection.sendall(content[: 5 * MIB])
+        wait_until(lambda: not is_free(uploader.url), 30)
+
+        wait_until(lambda: is_free(uploader.url), 30)
+        begun_at, url = resume(address, recording, uploader.url)
+        job = job_of(address, url)
+
+    connection.close()
+    assert 4 * MIB < begun_at <= 5 * MIB
+    assert job["sha256"] == sha256
+
+
 def test_of_two_writers_at_once_one_is_sent_away(server, recording, sha256):
     content = recording.read_bytes()
     uploader = uploader_for(server[0], recording, chunk_size=PIECE_BYTES)
