@@ -8,16 +8,16 @@ from flask import Request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
 
 from api.credentials import parameters_of
 from api.errors import STATUS_OF_CODE
+from api.json_body import MESSAGE, UNREADABLE, require_json
 from api.multipart import receive_form
 from api.schemas.errors import ErrorSchema
 from api.scopes import OPEN_BLUEPRINTS
 from api.security import describe_access
 from api.uploads import open_upload
-from domain.errors import OptionInvalid
+from domain.errors import OptionInvalid, RequestError
 
 View = Callable[..., Any]
 
@@ -30,10 +30,13 @@ class Parser(FlaskParser):
         return single_values(parameters_of(req))
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """The JSON body. Raises UnsupportedMediaType for one that does not say it is JSON."""
-        if req.content_length and not req.is_json:
-            raise UnsupportedMediaType("send application/json")
-        return super().load_json(req, schema)
+        """The JSON body. Raises as `read_json`; an empty body is no value at all."""
+        if req.content_length:
+            require_json(req)
+        try:
+            return super().load_json(req, schema)
+        except UNREADABLE as error:
+            raise RequestError(MESSAGE) from error
 
 
 parser = Parser()

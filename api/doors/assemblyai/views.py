@@ -17,6 +17,7 @@ from api.doors.problem import answer_problems
 from api.doors.waiting import JOB_HEADER
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
 from api.idempotency import idempotency, idempotency_key, mark_replayed
+from api.json_body import read_json
 from api.schemas.base import NoQuerySchema
 from api.transcriptions import parse_job_id
 from api.uploads import limit_upload, receive_raw
@@ -86,7 +87,7 @@ class Transcripts(MethodView):
         """
         idempotency_key()
         services = current_services()
-        asked = read_body(request.get_json())
+        asked = read_body(read_json(request))
         options = options_for(services.settings, asked)
         webhook = _webhook(asked)
         recording = find_recording(asked.audio_url)

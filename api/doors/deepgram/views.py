@@ -23,6 +23,7 @@ from api.doors.waiting import (
     waiting_place,
 )
 from api.idempotency import idempotency, idempotency_key, mark_replayed
+from api.json_body import read_json
 from api.uploads import limit_upload, receive_raw
 from domain.lifecycle import Priority
 from domain.options import TranscriptionOptions
@@ -114,7 +115,7 @@ def _receive() -> tuple[StoredFile, str | None, str | None]:
 
 
 def _url() -> str:
-    body = request.get_json()
+    body = read_json(request)
     if not isinstance(body, dict) or not isinstance(body.get("url"), str):
         raise Refused("url", 'the JSON body names the recording: {"url": "https://..."}')
     for name in body:
