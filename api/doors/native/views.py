@@ -1,5 +1,6 @@
 """/v1/audio/transcriptions and /v1/jobs/stats, as Dalston's clients call them."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -212,13 +213,16 @@ class Stats(MethodView):
 
 
 def show(key: UUID) -> dict[str, Any]:
-    """A job of the current tenant, with its transcript where it has one. Raises JobNotFound."""
+    """A job of the current tenant, with its transcript where it has one. Raises JobNotFound.
+
+    Whoever may only submit sees no transcript, also where his own change is answered.
+    """
     services, tenant = current_services(), current_tenant()
     transcript: Transcript | None = None
-    try:
-        job, transcript = get_transcript(services, key, tenant=tenant)
-    except ResultNotReady:
-        job = get_job(services, key, tenant=tenant)
+    if current_principal().may("read"):
+        with suppress(ResultNotReady):
+            _, transcript = get_transcript(services, key, tenant=tenant)
+    job = get_job(services, key, tenant=tenant)
     return render_job(native(job, removed_at=recording_removed_at(services, key)), transcript)
 
 

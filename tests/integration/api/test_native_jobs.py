@@ -360,3 +360,17 @@ def test_a_stranger_is_answered_in_the_shape_of_this_api(app):
     answer = stranger.get(JOBS)
 
     assert error_of(answer) == (401, "api_key_invalid")
+
+
+def test_a_key_that_only_submits_changes_a_name_and_sees_no_transcript(client, finished):
+    job_id = finished()
+    made = client.post("/admin/keys", json={"name": "k", "scopes": ["submit"]}).json
+    submits = {"X-API-Key": made["key"]}
+
+    seen = client.patch(f"{JOBS}/{job_id}", json={"name": "theirs"}).json
+    answer = client.patch(f"{JOBS}/{job_id}", json={"name": "mine"}, headers=submits)
+
+    assert (answer.status_code, answer.json["display_name"]) == (200, "mine")
+    assert seen["text"]
+    assert not {"text", "words", "segments"} & {key for key, held in answer.json.items() if held}
+    assert client.get(f"{JOBS}/{job_id}", headers=submits).status_code == 403
