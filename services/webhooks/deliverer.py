@@ -133,10 +133,7 @@ class Deliverer:
             # A bug of ours; the message is tried again like any other, and given up in the end.
             logger.exception("webhook_crashed", extra={"delivery_id": str(parcel.id)})
             answer = Answer(None, "internal_error", 0.0)
-        with self._services.open_session() as session:
-            is_noted = record_outcome(
-                session, parcel, answer, pause_after=self._pause_after, draw=self._draw()
-            )
+        is_noted = self._note(parcel, answer)
         logger.info(
             "webhook_sent" if answer.is_success else "webhook_not_taken",
             extra={
@@ -148,6 +145,21 @@ class Deliverer:
                 "is_noted": is_noted,
             },
         )
+
+    def _note(self, parcel: Parcel, answer: Answer) -> bool:
+        """Write the outcome down. While the database is away it is tried again as long as the
+        message is ours: what is not noted is sent a second time.
+        """
+        ends_at = time.monotonic() + LEASE_MARGIN_S - OUTAGE_WAIT_S
+        while True:
+            try:
+                with self._services.open_session() as session:
+                    return record_outcome(
+                        session, parcel, answer, pause_after=self._pause_after, draw=self._draw()
+                    )
+            except DatabaseUnavailable:
+                if time.monotonic() > ends_at or self._stop.wait(OUTAGE_WAIT_S):
+                    raise
 
     def _attempt(self, parcel: Parcel) -> Answer:
         if parcel.url is None:

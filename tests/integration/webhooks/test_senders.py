@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.webhooks.deliverer import Deliverer
+from services.webhooks.outcome import Answer
 from services.webhooks.sending import Sender
 from tests.integration.services.watching import Outage, await_that
 from tests.integration.webhooks.conftest import OTHER
@@ -160,3 +161,28 @@ def test_settings_bound_the_threads(services, finish, endpoint, outbox, receiver
         await_that(lambda: {row.status for row in messages()} == {"delivered"})
 
     assert first == 1
+
+
+def test_an_outage_after_a_message_arrived_does_not_send_it_twice(
+    services, finish, endpoint, outbox, messages, monkeypatch
+):
+    monkeypatch.setattr("services.webhooks.deliverer.OUTAGE_WAIT_S", 0.01)
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+    outage = Outage(services)
+    sent = []
+
+    def send(*_):
+        sent.append(outage.refused)
+        outage.is_on = True
+        return Answer(200, None, 0.01)
+
+    with Deliverer(outage.services, send).running():
+        await_that(lambda: outage.refused > 2)
+        outage.is_on = False
+        await_that(lambda: [row.status for row in messages()] == ["delivered"])
+
+    [message] = messages()
+    assert len(sent) == 1
+    assert (message.attempts, len(message.log)) == (1, 1)
