@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from outgoing.rules import Rules
+from services.webhooks.addresses import job_webhook
 from services.webhooks.deliverer import Deliverer
 from services.webhooks.outcome import Answer
 from services.webhooks.sending import Sender
 from tests.integration.services.watching import Outage, await_that
 from tests.integration.webhooks.conftest import OTHER
+from tests.integration.webhooks.receiver import running_receiver
 
 ENDS = ["completed"]
 
@@ -113,6 +116,27 @@ def test_many_slow_endpoints_of_a_tenant_do_not_hold_up_another_tenant(
 
     assert receiver.types("/theirs") == ["job.queued", "job.started", "job.completed"]
     assert not are_all_delivered
+
+
+def test_a_slow_address_of_jobs_does_not_hold_up_those_of_other_hosts(
+    services, finish, outbox, receiver, messages, hold
+):
+    with running_receiver() as other:
+        both = Rules(allowed=frozenset({receiver.host_and_port, other.host_and_port}))
+        reaching = replace(services, outgoing=both)
+        for _ in range(6):
+            finish(webhook=job_webhook(reaching, receiver.url + "/slow"))
+        quick = finish(webhook=job_webhook(reaching, other.url))
+        outbox()
+
+        with threads_of(reaching):
+            await_that(lambda: {r.status for r in messages(job_id=quick)} == {"delivered"})
+            slow_requests = receiver.types("/slow")
+            hold.set()
+            await_that(lambda: {row.status for row in messages()} == {"delivered"})
+
+    assert len(slow_requests) <= 2
+    assert (len(receiver.received), len(other.received)) == (6, 1)
 
 
 def test_a_stop_waits_for_what_is_under_way_and_writes_it_down(
