@@ -74,7 +74,7 @@ def _day(day: date | None) -> tuple[datetime | None, datetime | None]:
     if day is None:
         return None, None
     begin = datetime.combine(day, time(), UTC)
-    return begin, begin + timedelta(days=1)
+    return begin, None if day == date.max else begin + timedelta(days=1)
 
 
 def _address(query: dict[str, Any], **changes: str) -> str:

@@ -305,6 +305,15 @@ def test_lists_are_narrowed_by_status_and_day(client, ask, completed):
     assert ids("status=queued") == [waiting]
     assert ids("status=error") == [cancelled]
     assert ids("created_on=2001-02-03") == []
+    assert ids("created_on=9999-12-31") == []  # no day comes after it
+
+
+def test_a_value_out_of_range_is_refused_with_the_range(client):
+    answer = client.get("/v2/transcript?limit=201")
+
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("limit: ")
+    assert "200" in answer.json["error"]
 
 
 @pytest.mark.parametrize("query", ["after_id=1", "throttled_only=true", "limit=0", "status=lost"])
