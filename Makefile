@@ -12,7 +12,7 @@ MODEL ?=
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev faster-whisper transcribe up test check fmt models lock bench bench-peers chaos clean
+.PHONY: help setup setup-dev faster-whisper transcribe up test check fmt models docs lock bench bench-peers chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ fmt: setup-dev ## format the code
 
 models: setup ## list the weights that are here; MODEL=tiny fetches one
 	@$(PY) -m scripts.models $(if $(MODEL),ensure $(MODEL),list)
+
+docs: setup-dev ## write docs/api.md out of what the API says of itself
+	@$(PY) -m scripts.api_reference
 
 lock: ## pin all requirements again, with hashes (needs uv)
 	@$(COMPILE) --override requirements-overrides.txt requirements.in -o requirements.txt

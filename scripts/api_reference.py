@@ -22,7 +22,7 @@ INTRODUCTION = """# API
 
 Every route, parameter and error code, as `/openapi.json` describes them on a running server;
 `/docs` draws the same for reading and trying. How the API is used, with examples:
-[guide.md](guide.md). This page is written by `python -m scripts.api_reference`.
+[guide.md](guide.md). This page is written by `make docs`.
 """
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         if PAGE.read_text() == page:
             return 0
-        print("docs/api.md is not up to date: python -m scripts.api_reference", file=sys.stderr)
+        print("docs/api.md is not up to date: make docs", file=sys.stderr)
         return 1
     PAGE.write_text(page)
     print(f"wrote {PAGE.name}: {len(page.splitlines())} lines")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings, load_settings
+from config import Settings
 from domain.errors import ScriptoriumError
 from tests.source_tree import ROOT
 
@@ -28,18 +28,18 @@ def error_codes(error: type[ScriptoriumError] = ScriptoriumError) -> Iterator[st
         yield from error_codes(below)
 
 
-def routes() -> set[str]:
-    """Every route of the application, as `METHOD /path/{name}`."""
+def make_app():
+    """The application, with services that nobody asks for anything."""
     from app import create_app  # late: the other tests need no web framework
 
-    settings = load_settings(
-        database_url="postgresql://nobody@127.0.0.1:1/none",
-        redis_url="redis://127.0.0.1:1/0",
-        admin_api_key="0123456789abcdef",
-    )
+    return create_app(Settings(_env_file=None), services=object())
+
+
+def routes() -> set[str]:
+    """Every route of the application, as `METHOD /path/{name}`."""
     return {
         method + " " + PARAMETER.sub(r"{\1}", rule.rule)
-        for rule in create_app(settings).url_map.iter_rules()
+        for rule in make_app().url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
@@ -68,15 +68,29 @@ def test_every_route_is_documented():
     assert missing == []
 
 
-def test_no_route_is_documented_that_does_not_exist():
-    text = (DOCS / "api.md").read_text()
+@pytest.mark.parametrize("page", ["api.md", "guide.md", "webhooks.md", "compatibility.md"])
+def test_no_route_is_documented_that_does_not_exist(page):
+    text = (DOCS / page).read_text()
 
     known = routes()
     unknown = (
-        set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)`", text, re.MULTILINE)) - known
+        set(re.findall(r"^\| \[?`((?:GET|POST|PUT|PATCH|DELETE) [^`]+)`", text, re.MULTILINE))
+        - known
     )
 
     assert unknown == set()
+
+
+def test_the_reference_is_as_the_api_describes_itself():
+    from scripts.api_reference import PAGE, render  # late, as above
+
+    assert PAGE.read_text() == render(make_app())
+
+
+def test_every_code_of_the_reference_has_a_meaning():
+    text = (DOCS / "api.md").read_text()
+
+    assert re.findall(r"^\| `[a-z_]+` \| \d{3} \|\s*\|", text, re.MULTILINE) == []
 
 
 def test_every_error_code_is_documented():
