@@ -79,6 +79,9 @@ keepalive = 5  # seconds
 # The longest gunicorn allows: a file name of 300 letters takes up to 12 bytes each in a URL.
 limit_request_line = 8190  # bytes
 limit_request_fields = 64
+# Else a client of a proxy on this machine, which hands its headers on, could name another path
+# than the one that the proxy saw and let through.
+forwarder_headers = ""
 
 # Heartbeats are writes to a file: on a disk that is busy they may come too late.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of files without names # nosec B108
