@@ -40,8 +40,9 @@ def issue_token(
         raise ScopeMissing(f"this key lacks the scope {beyond[0]}", scope=beyond[0])
     if principal.is_single_use:
         raise ScopeMissing("a single-use token makes no tokens; send a key")
+    scopes = tuple(dict.fromkeys(scopes))
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-    issued = IssuedToken(token, datetime.now(UTC) + timedelta(seconds=ttl_s), tuple(scopes))
+    issued = IssuedToken(token, datetime.now(UTC) + timedelta(seconds=ttl_s), scopes)
     row = SingleUseToken(
         token_hash=hash_secret(token),
         tenant=principal.tenant,

@@ -186,6 +186,12 @@ def test_a_token_has_all_that_its_key_has_unless_asked_otherwise(make, ask):
     assert ask(operator, "/tokens", "POST").json["scopes"] == ["submit", "read", "realtime"]
 
 
+def test_a_scope_that_is_named_twice_counts_once(make, ask):
+    token = ask(make()["key"], "/tokens", "POST", json={"scopes": ["read", "submit", "read"]})
+
+    assert (token.status_code, token.json["scopes"]) == (201, ["read", "submit"])
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
