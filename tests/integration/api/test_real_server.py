@@ -61,6 +61,14 @@ def connect(server):
         connection.close()
 
 
+def read_answer(connection):
+    received = b""
+    while piece := connection.recv(65_536):
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
 def test_no_header_makes_another_path_of_the_one_that_a_proxy_saw(server):
     hidden = httpx.get(f"{server[0]}/health/jobs/", headers={**KEY, "SCRIPT_NAME": "/health"})
     plain = httpx.get(f"{server[0]}/health", headers={**KEY, "SCRIPT_NAME": "/elsewhere"})
