@@ -25,6 +25,7 @@ from models import (
 from services.attempts import Beat, Claim, FailedAttempt
 from services.history import RECONCILER, record, record_dead_letter
 from services.idempotency import Once
+from services.job_messages import forget_messages
 from services.job_statements import CLAIM, COMPLETE_JOB, CREATE_JOB
 from services.result_cache import notice_of
 from services.results import result_values
@@ -365,7 +366,10 @@ def delete_finished(session: Session, job_id: UUID) -> bool:
     row = session.execute(
         delete(Job).where(Job.id == job_id, Job.status.in_(TERMINAL)).returning(Job.id)
     ).one_or_none()
-    return row is not None
+    if row is None:
+        return False
+    forget_messages(session, [job_id])
+    return True
 
 
 def _held(mine: Claim) -> tuple[ColumnElement[bool], ...]:

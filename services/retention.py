@@ -25,6 +25,7 @@ from models import (
 from services.batch_views import remove_empty_batches
 from services.context import Services
 from services.history import RECONCILER, event_from
+from services.job_messages import forget_messages
 from services.liveness import GONE_AFTER_S
 from services.queue_order import is_ready
 
@@ -161,14 +162,15 @@ def _purge(services: Services, status: JobStatus, days: int) -> int:
         .order_by(Job.created_at)
     ).cte("chosen")
     with services.open_session() as session:
-        keys = session.scalars(
+        gone = session.execute(
             delete(Job)
             .where(Job.id == chosen.c.id)
-            .returning(Job.file_path)
+            .returning(Job.id, Job.file_path)
             .execution_options(synchronize_session=False)
         ).all()
-    _delete_files(services, keys)
-    return len(keys)
+        forget_messages(session, [row.id for row in gone])
+    _delete_files(services, [row.file_path for row in gone])
+    return len(gone)
 
 
 def _remove_recordings(services: Services, status: JobStatus, days: int) -> int:

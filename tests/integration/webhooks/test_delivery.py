@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 
 import database
-from models import WebhookDelivery, WebhookEndpoint
+from models import TranscriptionJob, WebhookDelivery, WebhookEndpoint
 from outgoing.rules import Rules
 from services.jobs import purge_job
 from services.webhooks.deliverer import Deliverer
@@ -310,12 +310,25 @@ def test_a_message_of_a_job_that_is_gone_with_its_address_is_given_up(
 ):
     job_id = finish(webhook=own_address())
     outbox()
-    purge_job(services, job_id)
+    with services.open_session() as session:  # as if the message had been written a moment later
+        session.execute(delete(TranscriptionJob).where(TranscriptionJob.id == job_id))
 
     deliver()
 
     [message] = messages()
     assert (message.status, message.log[0]["reason"]) == ("failed", "job_removed")
+
+
+def test_a_job_that_is_removed_takes_its_messages_along(
+    services, finish, own_address, outbox, messages
+):
+    job_id = finish(webhook=own_address())
+    other_id = finish(webhook=own_address())
+    outbox()
+
+    purge_job(services, job_id)
+
+    assert {message.job_id for message in messages()} == {other_id}
 
 
 def test_a_bug_in_sending_is_an_attempt_that_failed(finish, endpoint, outbox, deliver, messages):
