@@ -6,13 +6,18 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import json
 import select
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
 from flask import Response, request
 
+from api.current import current_principal, current_services
+from domain.access import Principal
+from services.context import Services
 from services.event_hub import NO_CONNECTION, Connection
+from services.key_ring import is_still_good
 from services.stream_event import StreamEvent
 
 MEDIA_TYPE = "text/event-stream"
@@ -22,6 +27,7 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would collect the events
 }
 GONE_AFTER_MS = 30_000
+ASK_ABOUT_KEY_S = 15.0  # as often as something is sent in any case
 
 
 def format_event(event: StreamEvent) -> bytes:
@@ -38,10 +44,27 @@ def format_event(event: StreamEvent) -> bytes:
 
 
 def stream_response(events: Iterable[StreamEvent], *, on_close: Callable[[], None]) -> Response:
-    """The answer that goes on for as long as there are events."""
-    response = Response(_blocks(events), mimetype=MEDIA_TYPE, headers=HEADERS)
+    """The answer that goes on while there are events and the key of the request is good."""
+    told = while_key_is_good(current_services(), current_principal(), events)
+    response = Response(_blocks(told), mimetype=MEDIA_TYPE, headers=HEADERS)
     response.call_on_close(on_close)
     return response
+
+
+def while_key_is_good(
+    services: Services, principal: Principal, events: Iterable[StreamEvent]
+) -> Iterator[StreamEvent]:
+    """The events, up to about 15 s after the key that asked for them was revoked or has expired.
+
+    A stream may go on for days: a key that was stolen would else tell for as long.
+    """
+    asked_at = time.monotonic()
+    for event in events:
+        if principal.key_id is not None and time.monotonic() - asked_at >= ASK_ABOUT_KEY_S:
+            if not is_still_good(services, principal.key_id):
+                return
+            asked_at = time.monotonic()
+        yield event
 
 
 def last_event_id(given: str | None) -> str:

@@ -91,6 +91,23 @@ class KeyRing:
         return found
 
 
+def is_still_good(services: Services, key_id: UUID) -> bool:
+    """Whether a key that opened something is neither revoked nor expired since.
+
+    True also while the database is away: nobody can revoke a key then.
+    """
+    query = select(ApiKey.id).where(
+        ApiKey.id == key_id,
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
+    try:
+        with services.open_statement() as session:
+            return session.execute(query).one_or_none() is not None
+    except DatabaseUnavailable:
+        return True
+
+
 def _look_up(services: Services, key_hash: str, at: float) -> _Known | None:
     is_due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - NOTE_USE_AFTER)
     query = select(

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 import database
+from api import sse
 from services import event_hub
 from services.history import record
 from tests.integration.api.event_jobs import (  # noqa: F401 - fixtures, found by their names
@@ -165,3 +166,21 @@ def test_the_place_in_the_order_is_found_by_an_index(work):  # noqa: F811
 
     assert "ix_events_tx" in plan
     assert "Sort" not in plan
+
+
+def test_a_stream_ends_when_the_key_that_opened_it_is_revoked(
+    client,
+    listen,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr(sse, "ASK_ABOUT_KEY_S", 0)
+    made = client.post("/admin/keys", json={"name": "stolen", "scopes": ["read"]}).json
+    stream = listen("/jobs/events", headers={**ME, "X-API-Key": made["key"]})
+    submit(client, **ME)
+    before = stream.read(1)
+
+    client.delete(f"/admin/keys/{made['id']}")
+    submit(client, **ME)
+
+    assert events_of(before) == ["submitted"]
+    assert list(stream) == []
