@@ -6,14 +6,19 @@ from tests.acceptance.conftest import await_value
 
 SLOTS = 2
 HOLD = "fake: rtfx=2"  # 11 seconds of speech hold a slot for 5.5 s
+LONG_HOLD = "fake: rtfx=0.4"  # for 27 s
 STEP = "fake: rtfx=55"  # and for 0.2 s
+RETRY_S = 10  # longer than it takes to see forty jobs fail for the first time
 
 
 @pytest.fixture(scope="module")
 def busy(make_server):
     """A server whose engine takes as long as it is told, and whose jobs try twice."""
     return make_server(
-        WHISPER_ENGINE="fake", CELERY_CONCURRENCY=str(SLOTS), MAX_ATTEMPTS="2", RETRY_BASE_S="2"
+        WHISPER_ENGINE="fake",
+        CELERY_CONCURRENCY=str(SLOTS),
+        MAX_ATTEMPTS="2",
+        RETRY_BASE_S=str(RETRY_S),
     )
 
 
@@ -21,9 +26,9 @@ def busy(make_server):
 def held(busy, short_speech):
     """The server with all of its slots taken for some seconds."""
 
-    def hold():
+    def hold(prompt=HOLD):
         jobs = [
-            busy.submit(short_speech, initial_prompt=HOLD, priority="high") for _ in range(SLOTS)
+            busy.submit(short_speech, initial_prompt=prompt, priority="high") for _ in range(SLOTS)
         ]
         busy.await_start(*jobs)
         return jobs
@@ -52,7 +57,7 @@ def test_no_lower_job_starts_before_the_last_urgent_one(busy, held, short_speech
     retries = [busy.submit(short_speech, initial_prompt="fake: fails") for _ in range(40)]
     for job in retries:
         await_value(lambda job=job: busy.job(job)["attempt"] == 1, 60, "the first attempts to fail")
-    blockers = held()
+    blockers = held(LONG_HOLD)
     normal = [busy.submit(short_speech, initial_prompt=STEP) for _ in range(100)]
     await_value(
         lambda: all(busy.job(job)["next_attempt_at"] is None for job in retries),
