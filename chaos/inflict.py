@@ -81,9 +81,11 @@ def kill_host(target: Target, _draw: random.Random) -> Blow | None:
     host = target.model_host()
     if host is None or not target.database.advanced():
         return None
-    hit = tuple(target.database.leases())
+    held = target.database.leases()
     at = time.time()
     host.kill()
+    time.sleep(SETTLE_S)  # a job that needed the host no more ends just now, and was not hit
+    hit = tuple(held.keys() & set(target.database.unfinished()))
     return Blow(at, hit=hit, killed=(host.pid,), is_back=target.is_model_host_up)
 
 

@@ -8,17 +8,13 @@ import pytest
 
 from config import Settings
 from domain.errors import ScriptoriumError
+from tests.setting_names import SETTING_NAMES
 from tests.source_tree import ROOT
 
 DOCS = ROOT / "docs"
 MAX_README_LINES = 120
 PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # <uuid:job_id>
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
-
-
-def setting_names() -> list[str]:
-    """The environment variable of every setting."""
-    return [field.alias or name.upper() for name, field in Settings.model_fields.items()]
 
 
 def error_codes(error: type[ScriptoriumError] = ScriptoriumError) -> Iterator[str]:
@@ -47,7 +43,7 @@ def routes() -> set[str]:
 def test_every_setting_is_documented():
     text = (DOCS / "configuration.md").read_text()
 
-    missing = [name for name in setting_names() if f"`{name}`" not in text]
+    missing = [name for name in sorted(SETTING_NAMES) if f"`{name}`" not in text]
 
     assert missing == []
 
@@ -55,7 +51,7 @@ def test_every_setting_is_documented():
 def test_no_setting_is_documented_that_does_not_exist():
     text = (DOCS / "configuration.md").read_text()
 
-    unknown = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)`", text, re.MULTILINE)) - {*setting_names()}
+    unknown = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)`", text, re.MULTILINE)) - SETTING_NAMES
 
     assert unknown == set()
 

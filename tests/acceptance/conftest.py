@@ -19,6 +19,7 @@ from config import Settings
 from embedded.process import ROOT, spawn
 from embedded.server_file import find_server
 from scripts.samples import sample_path
+from tests.setting_names import without_settings
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 90
@@ -181,12 +182,6 @@ class Server:
             return
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(STOP_TIMEOUT_S)
-
-
-def without_settings(environment):
-    """The environment without what configures the program, so that every run is alike."""
-    names = {(field.alias or name).upper() for name, field in Settings.model_fields.items()}
-    return {key: value for key, value in environment.items() if key not in names}
 
 
 def cmdline_of(process):

@@ -11,7 +11,7 @@ from signal import SIGTERM
 
 from chaos.faults import FaultKind
 from embedded.process import ROOT, die_with_parent
-from tests.acceptance.conftest import without_settings
+from tests.setting_names import without_settings
 
 TIMEOUT_S = 540
 SHOWN_CHARACTERS = 20_000

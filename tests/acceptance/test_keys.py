@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from embedded.process import ROOT
-from tests.acceptance.conftest import await_value, without_settings
+from tests.acceptance.conftest import await_value
+from tests.setting_names import without_settings
 
 COMMAND_TIMEOUT_S = 120
 REVOKED_WITHIN_S = 30  # 5 and a busy machine

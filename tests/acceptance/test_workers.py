@@ -11,7 +11,8 @@ from celery import Celery
 
 from config import CONSUMED_QUEUES, QUEUE_HIGH
 from embedded.process import ROOT
-from tests.acceptance.conftest import await_value, without_settings
+from tests.acceptance.conftest import await_value
+from tests.setting_names import without_settings
 
 AT_ONCE = "fake: rtfx=1000"
 TEN_SECONDS = "fake: rtfx=1.1"  # for eleven seconds of speech

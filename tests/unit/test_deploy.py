@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from config import Settings
+from tests.setting_names import SETTING_NAMES
 from tests.source_tree import ROOT
-from tests.test_docs import setting_names
 from tests.test_layers import BESIDE, LAYERS
 
 COMPOSE_FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
@@ -252,7 +252,7 @@ def test_the_web_image_installs_what_the_lock_file_pins_and_nothing_heavy():
 
 
 def test_the_example_lists_every_setting_and_no_other():
-    assert set(examples()) == {*setting_names(), *ONLY_FOR_COMPOSE}
+    assert set(examples()) == SETTING_NAMES | {*ONLY_FOR_COMPOSE}
 
 
 def test_the_example_shows_the_real_defaults():

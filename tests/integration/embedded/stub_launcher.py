@@ -8,9 +8,13 @@ from embedded.output import PrefixedPrinter
 from embedded.service import Service
 from embedded.supervisor import Supervisor
 
+HURRIED_STORE_S = 5.0  # as the real stores have, which are to write what they hold
+
 
 def stub_service(folder, behaviour, name, **fields):
     ready = folder / f"{name}.pid"
+    if name == "store":
+        fields.setdefault("hurried_stop_timeout_s", HURRIED_STORE_S)
     return Service(
         name=name,
         argv=(
