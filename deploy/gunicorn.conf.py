@@ -74,7 +74,9 @@ threads = settings.web_threads + settings.max_event_streams  # made when they ar
 worker_connections = max(1000, threads + 250)
 timeout = 60  # seconds without a heartbeat of a whole worker process
 graceful_timeout = 60  # seconds for requests to end at a stop
-keepalive = 5  # seconds
+# Longer than the usual clients keep a connection that they do not use: one that we closed in the
+# moment in which they send would break their request, and they may not repeat every one.
+keepalive = 75  # seconds
 
 # The longest gunicorn allows: a file name of 300 letters takes up to 12 bytes each in a URL.
 limit_request_line = 8190  # bytes
