@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from domain.transcript import Transcript, Word
+from formats.doors.notes import notes_of
 from formats.doors.passages import (
     Passage,
     joined,
@@ -105,15 +106,8 @@ def _metadata(
         metadata["tags"] = [*asked["tag"]]
     if asked.get("extra"):
         metadata["extra"] = dict(asked["extra"])
-    notes = [
-        *(
-            {"type": f"fallback_{fallback.rung}", "message": fallback.reason}
-            for fallback in transcript.fallbacks
-        ),
-        *({"type": warning.code, "message": warning.message} for warning in transcript.warnings),
-    ]
-    if notes:
-        metadata["warnings"] = notes
+    if notes := notes_of(transcript):
+        metadata["warnings"] = [{"type": note.code, "message": note.message} for note in notes]
     return metadata
 
 

@@ -8,6 +8,7 @@ from domain.language_codes import three_letters
 from domain.transcript import Transcript
 from formats.doors.elevenlabs_exports import render_export
 from formats.doors.elevenlabs_words import Piece, make_pieces, spread
+from formats.doors.notes import notes_of
 
 WEBHOOK_TYPE = "speech_to_text_transcription"
 
@@ -33,9 +34,9 @@ def render_transcription(
     }
     if wanted := fields.get("additional_formats"):
         answer["additional_formats"] = [render_export(transcript, each) for each in wanted]
-    if transcript.warnings:
+    if notes := notes_of(transcript):
         # Ours; ElevenLabs' client keeps what it does not know. Nothing is hidden from the reader.
-        answer["warnings"] = [asdict(warning) for warning in transcript.warnings]
+        answer["warnings"] = [asdict(note) for note in notes]
     return answer
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.language_codes import THREE_LETTERS, code_of, three_letters
 from domain.languages import LANGUAGES
-from domain.transcript import Warning_, Word
+from domain.transcript import Fallback, Warning_, Word
 from formats.doors.elevenlabs import render_transcription, render_webhook
 from formats.doors.elevenlabs_exports import FORMATS, Limits, cut
 from tests.unit.formats.transcripts import evenly, make_segment, make_transcript
@@ -128,10 +128,14 @@ def test_a_language_that_the_caller_chose_is_certain():
 
 
 def test_what_the_reader_must_know_stands_in_the_answer():
-    warned = make_transcript(warnings=(Warning_("model_downgraded", "a smaller model"),))
+    transcript = make_transcript(
+        fallbacks=(Fallback("smaller_model", "load", "base", "tiny", "out of memory"),),
+        warnings=(Warning_("audio_damaged", "the recording is damaged"),),
+    )
 
-    assert render(warned)["warnings"] == [
-        {"code": "model_downgraded", "message": "a smaller model"}
+    assert render(transcript)["warnings"] == [
+        {"code": "fallback_smaller_model", "message": "out of memory"},
+        {"code": "audio_damaged", "message": "the recording is damaged"},
     ]
     assert "warnings" not in render(make_transcript())
 
