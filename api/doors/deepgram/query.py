@@ -75,9 +75,11 @@ def read_query(pairs: Iterable[tuple[str, str]]) -> Listen:
     flags = {name: _flag(name, single[name]) for name in FLAGS if name in single}
     if flags.get("detect_language") and "language" in single:
         raise Refused("detect_language", "detect_language and language contradict each other")
+    # Their smart_format punctuates, whatever else is said, and makes paragraphs.
+    is_smart = flags.get("smart_format", False)
+    flags.setdefault("paragraphs", is_smart)
     kept: dict[str, Any] = {name: True for name in ("paragraphs", "utterances") if flags.get(name)}
-    # Their smart_format punctuates, whatever else is said.
-    if flags.get("punctuate") is False and not flags.get("smart_format"):
+    if flags.get("punctuate") is False and not is_smart:
         kept["punctuate"] = False
     if "utt_split" in single:
         kept["utt_split"] = _seconds("utt_split", single["utt_split"])

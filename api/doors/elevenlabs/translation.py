@@ -9,7 +9,13 @@ from domain.options import TranscriptionOptions, check_options
 from services.model_names import model_for
 
 # Whatever ElevenLabs calls its models stands for this server's own.
-KNOWN_MODELS = ("scribe_v1", "scribe_v1_experimental", "scribe_v2", "scribe_v3")
+KNOWN_MODELS = (
+    "scribe_v1",
+    "scribe_v1_experimental",
+    "scribe_v2",
+    "scribe_v2_medical",
+    "scribe_v3",
+)
 
 
 def options_of(settings: Settings, form: Mapping[str, Any]) -> TranscriptionOptions:

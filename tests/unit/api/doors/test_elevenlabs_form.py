@@ -270,10 +270,12 @@ def test_additional_formats_need_the_times_of_words(settings):
     }
 
 
-def test_our_own_models_are_understood_and_unknown_ones_are_not(settings):
+def test_their_models_and_ours_are_understood_and_unknown_ones_are_not(settings):
     form = read()
 
     assert options_of(settings, {**form, "model_id": "tiny"}).model_size == "tiny"
+    medical = options_of(settings, {**form, "model_id": "scribe_v2_medical"})
+    assert medical.model_size == settings.model_size
     with pytest.raises(OptionInvalid) as caught:
         options_of(settings, {**form, "model_id": "scribe_v9"})
     assert caught.value.details["option"] == "model_id"

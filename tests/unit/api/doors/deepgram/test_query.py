@@ -156,8 +156,21 @@ def test_only_what_changes_the_answer_is_kept():
     [
         ({"punctuate": "true"}, {}),
         ({"punctuate": "false"}, {"punctuate": False}),
-        ({"punctuate": "false", "smart_format": "true"}, {}),
+        ({"punctuate": "false", "smart_format": "true"}, {"paragraphs": True}),
     ],
 )
 def test_punctuation_is_left_out_only_when_nothing_asks_for_it(values, kept):
+    assert read(**values).kept == kept
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"smart_format": "true"}, {"paragraphs": True}),
+        ({"smart_format": "true", "paragraphs": "false"}, {}),
+        ({"smart_format": "false"}, {}),
+        ({"smart_format": "false", "paragraphs": "true"}, {"paragraphs": True}),
+    ],
+)
+def test_a_smart_format_has_paragraphs_unless_they_are_not_wanted(values, kept):
     assert read(**values).kept == kept
