@@ -12,6 +12,7 @@ from domain.errors import (
     DatabaseUnavailable,
     JobCancelled,
     JobFailed,
+    JobNotFound,
     JobStateConflict,
     JobTimedOut,
 )
@@ -95,7 +96,7 @@ def leave_job(
     keep: bool,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Cancel a job whose client is gone, unless it shall be kept; a finished one stays as it is."""
+    """Cancel a job whose client is gone, unless it shall be kept. One that ended stays as it is."""
     logger.info("client_gone", extra={"job_id": str(job_id), "is_kept": keep})
     if keep:
         return
@@ -108,7 +109,7 @@ def leave_job(
     try:
         while outage.bridge(cancel) is None:
             time.sleep(LOOK_EVERY_S)
-    except JobStateConflict:
+    except (JobStateConflict, JobNotFound):
         logger.debug("job_finished_as_client_left", extra={"job_id": str(job_id)})
     except DatabaseUnavailable:
         # Nobody is there to be told. The job goes on, and its result is kept as any other.

@@ -13,7 +13,7 @@ from domain.errors import (
     JobNotFound,
     JobTimedOut,
 )
-from services.jobs import cancel_job, get_job
+from services.jobs import cancel_job, get_job, purge_job
 from services.synchronous import (
     ClientGone,
     await_transcript,
@@ -187,6 +187,17 @@ def test_leaving_a_finished_job_changes_nothing(services, worker, submit):
     leave_job(services, job_id, tenant=TENANT, keep=False)
 
     assert get_job(services, job_id).status == "completed"
+
+
+def test_leaving_a_job_that_was_removed_is_no_error(services, submit):
+    job_id = submit()
+    cancel_job(services, job_id)
+    purge_job(services, job_id)
+
+    leave_job(services, job_id, tenant=TENANT, keep=False)
+
+    with pytest.raises(JobNotFound):
+        get_job(services, job_id)
 
 
 def test_leaving_without_a_database_is_no_error_and_the_job_goes_on(services, submit, outage):
