@@ -1,6 +1,7 @@
 """/v2/upload and /v2/transcript, as AssemblyAI's clients call them."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, jsonify, request
 from flask.views import MethodView
@@ -14,19 +15,18 @@ from api.doors.assemblyai.lists import page_of
 from api.doors.assemblyai.recordings import find_recording, upload_url
 from api.doors.assemblyai.shown import DOOR, shown
 from api.doors.problem import answer_problems
+from api.doors.submission import door_submission
 from api.doors.waiting import JOB_HEADER
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
-from api.idempotency import idempotency, idempotency_key, mark_replayed
+from api.idempotency import idempotency_key, mark_replayed
 from api.json_body import read_json
 from api.schemas.base import NoQuerySchema
 from api.transcriptions import parse_job_id
 from api.uploads import limit_upload, receive_raw
 from domain.lifecycle import JobStatus
-from domain.submission import Submission
 from formats.doors.assemblyai import render_transcript
 from services.assembly_uploads import keep_upload, note_use, require_place
 from services.jobs import get_job, get_transcript, purge_job, submit_once
-from services.log_context import current_request_id
 from services.webhooks.addresses import job_webhook
 
 DELETED = {"text": "Deleted by user.", "audio_url": "http://deleted_by_user"}  # their own words
@@ -91,24 +91,17 @@ class Transcripts(MethodView):
         options = options_for(services.settings, asked)
         webhook = _webhook(asked)
         recording = find_recording(asked.audio_url)
-        principal = current_principal()
-        submission = Submission(
-            tenant=principal.tenant,
-            key_id=principal.key_id,
-            client=current_client(),
+        submission = door_submission(
+            DOOR,
             filename=recording.filename,
             content_type=recording.content_type,
-            request_id=current_request_id(),
-            door=DOOR,
             door_fields=asked.kept,
             webhook=webhook,
-            **idempotency(),
         )
         made = submit_once(services, recording.stored, options, submission)
         if recording.upload_id is not None:
             note_use(services, recording.upload_id, made.job_id)
-        job = get_job(services, made.job_id, tenant=principal.tenant)
-        response = jsonify(render_transcript(shown(job), None))
+        response = jsonify(look_at(made.job_id))
         response.headers[JOB_HEADER] = str(made.job_id)
         return mark_replayed(response) if made.is_replayed else response
 
@@ -129,11 +122,7 @@ class OneTranscript(MethodView):
     @blp.fails(*documents.LOOK_FAILURES)
     def get(self, _query: dict[str, Any], transcript_id: str) -> Response:
         """Look at a transcript, as AssemblyAI does."""
-        services, key, tenant = current_services(), parse_job_id(transcript_id), current_tenant()
-        job, transcript = get_job(services, key, tenant=tenant), None
-        if job.status == JobStatus.COMPLETED:
-            job, transcript = get_transcript(services, key, tenant=tenant)
-        return jsonify(render_transcript(shown(job), transcript))
+        return jsonify(look_at(parse_job_id(transcript_id)))
 
     @blp.arguments(NoQuerySchema, location="query")
     @blp.doc(responses=documents.TRANSCRIPT)
@@ -147,6 +136,18 @@ class OneTranscript(MethodView):
         job = get_job(services, key, tenant=tenant)
         purge_job(services, key, tenant=tenant)
         return jsonify(render_transcript(shown(job), None) | DELETED)
+
+
+def look_at(key: UUID) -> dict[str, Any]:
+    """A transcript as it stands. Raises JobNotFound.
+
+    Whoever may only submit sees no text, also where a repeated submission finds it there.
+    """
+    services, tenant = current_services(), current_tenant()
+    job, transcript = get_job(services, key, tenant=tenant), None
+    if job.status == JobStatus.COMPLETED and current_principal().may("read"):
+        job, transcript = get_transcript(services, key, tenant=tenant)
+    return render_transcript(shown(job), transcript)
 
 
 def _webhook(asked: Asked) -> dict[str, Any] | None:

@@ -10,45 +10,36 @@ from werkzeug.exceptions import UnsupportedMediaType
 from api.admission import outside
 from api.client_id import current_client
 from api.credentials import parameters_of
-from api.current import current_principal, current_services
+from api.current import current_services
 from api.doors.deepgram.documents import ANSWER, FAILURES, PARAMETERS, RECORDING
 from api.doors.deepgram.errors import DeepgramBlueprint, answer
 from api.doors.deepgram.query import Listen, options_for, read_query
 from api.doors.problem import Refused, answer_problems
-from api.doors.waiting import (
-    JOB_HEADER,
-    answer_nobody,
-    await_job,
-    is_job_kept,
-    waiting_place,
-)
-from api.idempotency import idempotency, idempotency_key, mark_replayed
+from api.doors.submission import door_submission
+from api.doors.waiting import JOB_HEADER, await_job, is_job_kept, waiting_place
+from api.idempotency import idempotency_key, mark_replayed
 from api.json_body import read_json
 from api.uploads import limit_upload, receive_raw
 from domain.lifecycle import Priority
 from domain.options import TranscriptionOptions
-from domain.submission import Submission
 from formats.doors.deepgram import render_accepted, render_listen
 from services.backlog import require_capacity
-from services.fetching import fetch_recording
+from services.fetching import Fetched, fetch_recording
 from services.jobs import Submitted, submit_once
-from services.log_context import current_request_id
-from services.synchronous import ClientGone
 from services.webhooks.addresses import job_webhook
-from storage.base import StoredFile
 
 DOOR = "deepgram"
 
 blp = DeepgramBlueprint(DOOR, __name__, description="Deepgram's API for recordings")
 answer_problems(blp, answer)
-blp.register_error_handler(ClientGone, answer_nobody)
 
 
 @blp.before_request
 def bound_body() -> None:
     """Refuse a body that announces too much before anything is read."""
     current_client()
-    if not request.is_json:  # an address fits into what any request may hold
+    # A browser that asks for leave sends nothing; an address fits into any request.
+    if request.method == "POST" and not request.is_json:
         limit_upload()
 
 
@@ -83,35 +74,28 @@ class ListenView(MethodView):
 def _submit(
     asked: Listen, options: TranscriptionOptions, webhook: dict[str, Any] | None
 ) -> Submitted:
-    services, principal = current_services(), current_principal()
-    stored, filename, content_type = _receive()
-    submission = Submission(
-        tenant=principal.tenant,
-        key_id=principal.key_id,
-        client=current_client(),
-        priority=Priority.HIGH if webhook is None else Priority.NORMAL,
-        filename=filename,
-        content_type=content_type,
-        request_id=current_request_id(),
-        door=DOOR,
+    recording = _receive()
+    submission = door_submission(
+        DOOR,
+        filename=recording.filename,
+        content_type=recording.content_type,
         door_fields=asked.kept,
+        priority=Priority.HIGH if webhook is None else Priority.NORMAL,
         labels=asked.labels,
         webhook=webhook,
-        **idempotency(),
     )
-    return submit_once(services, stored, options, submission)
+    return submit_once(current_services(), recording.stored, options, submission)
 
 
-def _receive() -> tuple[StoredFile, str | None, str | None]:
+def _receive() -> Fetched:
     """The recording of this request, in the store; its name and its type where they are known."""
     if request.is_json:
         url = _url()
         with outside(request.environ):
-            fetched = fetch_recording(current_services(), url)
-        return fetched.stored, fetched.filename, fetched.content_type
+            return fetch_recording(current_services(), url)
     if request.mimetype == "multipart/form-data":
         raise UnsupportedMediaType("send the recording itself as the body, not a form")
-    return receive_raw().commit(), None, request.mimetype or None
+    return Fetched(receive_raw().commit(), None, request.mimetype or None)
 
 
 def _url() -> str:

@@ -332,3 +332,24 @@ def test_a_repetition_makes_no_second_job(client, upload):
 
     assert first.json["id"] == again.json["id"]
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_repetition_of_what_is_completed_has_the_text_for_whoever_may_read(
+    client, upload, worker
+):
+    body, key = {"audio_url": upload()}, {"Idempotency-Key": "once"}
+    scopes = {"reads": ["submit", "read"], "submits": ["submit"]}
+    keys = {
+        name: client.post("/admin/keys", json={"name": name, "scopes": granted}).json["key"]
+        for name, granted in scopes.items()
+    }
+    client.post("/v2/transcript", json=body, headers=key)
+    run_job(worker, QUEUE_NORMAL)
+
+    found = {
+        name: client.post("/v2/transcript", json=body, headers={**key, "X-API-Key": secret}).json
+        for name, secret in keys.items()
+    }
+
+    assert (found["reads"]["status"], found["reads"]["text"]) == ("completed", SPOKEN)
+    assert (found["submits"]["status"], found["submits"]["text"]) == ("completed", None)
