@@ -22,7 +22,6 @@ from domain.errors import OptionInvalid
 from storage.base import Upload
 
 Pairs = Sequence[tuple[str, str]]
-NULL = "null"
 
 
 class InParts(fields.Field[Any]):
@@ -95,15 +94,14 @@ def names_of(schema: Schema) -> set[str]:
     return names
 
 
-def values_of(form: Form, schema: Schema, *, is_null_absent: bool = False) -> dict[str, Any]:
+def values_of(form: Form, schema: Schema) -> dict[str, Any]:
     """The form's values by the schema, the file among them.
 
-    An empty value counts as not given, and with `is_null_absent` the word `null` too. Raises
-    OptionInvalid for a single field that comes twice with different values, for a NUL character
-    and as the schema's own fields do; Refused naming the field for a value of the wrong type.
+    An empty value counts as not given. Raises OptionInvalid for a single field that comes twice
+    with different values, for a NUL character and as the schema's own fields do; Refused naming
+    the field for a value of the wrong type.
     """
-    pairs = [(n, v) for n, v in form.fields if not (is_null_absent and v.strip() == NULL)]
-    values: dict[str, Any] = _sorted_out(pairs, schema)
+    values = _sorted_out(form.fields, schema)
     if form.file is not None:
         values[FILE] = form.file
     try:

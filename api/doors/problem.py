@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response
@@ -15,6 +16,14 @@ from domain.errors import ScriptoriumError
 from services.synchronous import ClientGone
 
 Render = Callable[["Problem"], Response]
+
+# What APIs without finer words call a bad request: whatever is wrong in it, or comes too early.
+BAD_REQUESTS = (
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,11 @@ def answer_problems(blp: Blueprint, render: Render) -> None:
         blp.register_error_handler(kind, lambda error: render(problem_of(error)))
 
 
+def coarse_status(status: int) -> int:
+    """The status for clients that expect 400 for whatever is wrong in a request."""
+    return HTTPStatus.BAD_REQUEST if status in BAD_REQUESTS else status
+
+
 def problem_of(error: Exception) -> Problem:
     """The failure that the native API would have answered with; logs what it would have logged."""
     if isinstance(error, ScriptoriumError):
@@ -63,11 +77,13 @@ def problem_of(error: Exception) -> Problem:
     body: dict[str, Any] = response.get_json()
     details = body.get("details") or {}
     named = details.get("option")
+    if named is None and body["code"] == "validation_error":  # its details are by field
+        named = next(iter(details), None)
     return Problem(
         status=response.status_code,
         code=body["code"],
         message=body["message"],
-        field=str(named) if named else next(iter(details), None) if _is_by_field(body) else None,
+        field=str(named) if named else None,
         details=details,
         headers={
             name: value
@@ -75,7 +91,3 @@ def problem_of(error: Exception) -> Problem:
             if name not in ("Content-Type", "Content-Length")
         },
     )
-
-
-def _is_by_field(body: Mapping[str, Any]) -> bool:
-    return bool(body["code"] == "validation_error")

@@ -1,21 +1,12 @@
 """Failures as AssemblyAI writes them."""
 
-from http import HTTPStatus
-
 from flask import Response, jsonify
 from marshmallow import Schema, fields
 
 from api.blueprint import Blueprint
 from api.doors.naming import naming
-from api.doors.problem import Problem
+from api.doors.problem import Problem, coarse_status
 
-# AssemblyAI calls whatever is wrong in a request, or comes too early, a bad request.
-BAD_REQUESTS = (
-    HTTPStatus.CONFLICT,
-    HTTPStatus.GONE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
 # As the fields are called here, where a rule of our own names one of ours.
 NAMES = {
     "source_url": "audio_url",
@@ -38,17 +29,12 @@ class AssemblyBlueprint(Blueprint):
 
     def status_of(self, code: str) -> int:
         """Ours, but for what AssemblyAI calls a bad request."""
-        return theirs(super().status_of(code))
-
-
-def theirs(status: int) -> int:
-    """The status that AssemblyAI would have answered with."""
-    return HTTPStatus.BAD_REQUEST if status in BAD_REQUESTS else status
+        return coarse_status(super().status_of(code))
 
 
 def answer(problem: Problem) -> Response:
     """`{error}`; the message names the field that is at fault."""
     response = jsonify({"error": naming(problem, NAMES)})
-    response.status_code = theirs(problem.status)
+    response.status_code = coarse_status(problem.status)
     response.headers.update(problem.headers)
     return response

@@ -3,17 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import request
 from marshmallow import Schema, ValidationError
 
 from api.blueprint import single_values
 from api.doors.elevenlabs.json_values import ABSENT
 from api.doors.elevenlabs.values import MAX_KEYTERMS
-from api.doors.form import Pairs, names_of
-from api.multipart import FILE, MAX_PARTS, Form, receive_form
-from api.uploads import open_upload
+from api.doors.form import Pairs, names_of, receive_door_form
+from api.multipart import FILE, MAX_PARTS, Form
 from domain.errors import ScriptoriumError
-from storage.base import Upload
 
 LIST = "keyterms"  # the one field that comes repeatedly
 
@@ -30,18 +27,10 @@ def load_form(schema: Schema, *, before_file: Callable[[Pairs], None]) -> dict[s
     `before_file` is called with the fields that came so far, before the file is taken, and at
     the end where no file came; it may refuse to go on. Raises FormInvalid, and as `receive_form`.
     """
-    form = Form()
-
-    def begin() -> Upload:
-        before_file(form.fields)
-        return open_upload()
-
-    receive_form(
-        request,
-        known=names_of(schema),
-        open_upload=begin,
+    form = receive_door_form(
+        names_of(schema),
         is_file_required=False,
-        into=form,
+        before_file=before_file,
         max_parts=MAX_PARTS + MAX_KEYTERMS,
     )
     values = check_form(form, schema)

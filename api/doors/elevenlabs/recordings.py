@@ -1,7 +1,6 @@
 """The recording of a request, in the store: from the form, or from where the request says."""
 
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from flask import request
@@ -12,24 +11,14 @@ from api.doors.elevenlabs.pcm import wrap_samples
 from api.multipart import FormFile
 from api.uploads import open_upload, require_bytes
 from domain.errors import SourceRefused, SourceUnavailable
-from services.fetching import fetch_recording
-from storage.base import StoredFile
+from services.fetching import Fetched, fetch_recording
 
 BARE_SAMPLES = "pcm_s16le_16"
 WAVE = "audio/wav"
 ADDRESSES = ("source_url", "cloud_storage_url")
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A stored recording, and what its sender calls it."""
-
-    stored: StoredFile
-    filename: str | None
-    content_type: str | None
-
-
-def store_recording(form: dict[str, Any]) -> Recording:
+def store_recording(form: dict[str, Any]) -> Fetched:
     """Keep what the form holds or names.
 
     Raises FileMissing, Refused for bytes that are no samples, and as `fetch_recording`.
@@ -41,15 +30,15 @@ def store_recording(form: dict[str, Any]) -> Recording:
         return _fetch(name, form[name], is_bare=is_bare)
     require_bytes(file.upload)
     if not is_bare:
-        return Recording(file.upload.commit(), file.filename, file.content_type)
+        return Fetched(file.upload.commit(), file.filename, file.content_type)
     wave = open_upload()
     file.upload.seek(0)
     wrap_samples(file.upload, wave, size_bytes=file.upload.size_bytes)
     file.upload.discard()
-    return Recording(wave.commit(), file.filename, WAVE)
+    return Fetched(wave.commit(), file.filename, WAVE)
 
 
-def _fetch(name: str, url: str, *, is_bare: bool) -> Recording:
+def _fetch(name: str, url: str, *, is_bare: bool) -> Fetched:
     services = current_services()
     try:
         with outside(request.environ):
@@ -58,11 +47,11 @@ def _fetch(name: str, url: str, *, is_bare: bool) -> Recording:
         # Under the name that the client used.
         raise type(error)(error.message, **{**error.details, "option": name}) from error
     if not is_bare:
-        return Recording(fetched.stored, fetched.filename, fetched.content_type)
+        return fetched
     try:
         wave = open_upload()
         with closing(services.storage.open(fetched.stored.key)) as samples:
             wrap_samples(samples, wave, size_bytes=fetched.stored.size_bytes)
-        return Recording(wave.commit(), fetched.filename, WAVE)
+        return Fetched(wave.commit(), fetched.filename, WAVE)
     finally:
         services.storage.delete(fetched.stored.key)

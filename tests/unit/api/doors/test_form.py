@@ -20,8 +20,8 @@ class ToySchema(StrictSchema):
     extra = JsonText()
 
 
-def read(*pairs, **options):
-    return values_of(Form([*pairs]), ToySchema(), **options)
+def read(*pairs):
+    return values_of(Form([*pairs]), ToySchema())
 
 
 def test_every_way_to_write_a_field_is_known():
@@ -61,13 +61,6 @@ def test_zero_and_false_are_values():
 
 def test_what_is_empty_was_not_given():
     assert read(("model", ""), ("words[]", ""), ("strategy[type]", "")) == {}
-
-
-def test_null_is_a_word_unless_a_client_means_nothing_by_it():
-    pairs = [("model", "null"), ("extra", "null"), ("words", "null"), ("strategy", "null")]
-
-    assert read(*pairs)["model"] == "null"
-    assert read(*pairs, is_null_absent=True) == {}
 
 
 def test_json_in_a_field_is_parsed():
