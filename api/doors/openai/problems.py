@@ -13,6 +13,7 @@ TYPE_OF_STATUS: dict[int, str] = {
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
+OF_FILE = ("file_missing", "upload_too_large")
 # Their clients wait for 400 where ours get 422.
 STATUS_OF_STATUS: dict[int, int] = {HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST}
 
@@ -31,7 +32,7 @@ def type_of(status: int) -> str:
 
 def body_of(problem: Problem) -> dict[str, object]:
     """`{"error": {message, type, param, code}}`; a bad recording is the field `file`'s fault."""
-    is_of_file = problem.code.startswith("audio_") or problem.code == "upload_too_large"
+    is_of_file = problem.code.startswith("audio_") or problem.code in OF_FILE
     param = problem.field or ("file" if is_of_file else None)
     kind = type_of(status_of(problem.status))
     return dict(error_body(problem.message, kind, param, problem.code))

@@ -160,7 +160,7 @@ def test_a_failure_has_openais_shape(door, busy, error, status, kind):
         ({"response_format": "diarized_json"}, "response_format"),
         ({"invented": "1"}, "invented"),
         ({"content": None}, "file"),
-        ({"content": b""}, None),
+        ({"content": b""}, "file"),
     ],
 )
 def test_a_field_at_fault_is_named_and_nothing_is_kept(door, outcome, files_on_disk, fields, param):
