@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.types import Text
 
@@ -143,18 +144,20 @@ def _row(target: Target, jobs: "_Jobs") -> dict[str, Any] | None:
     if job is None:  # removed meanwhile, and its messages with it
         return None
     needs_transcript = target.style.needs_transcript and happening.event == "completed"
-    notice = Notice(
-        event=happening.event,
-        at=happening.at,
-        job=job,
-        transcript=jobs.transcript(happening.job_id) if needs_transcript else None,
-        facts=happening.facts,
-        data=target.data,
-    )
     try:
+        notice = Notice(
+            event=happening.event,
+            at=happening.at,
+            job=job,
+            transcript=jobs.transcript(happening.job_id) if needs_transcript else None,
+            facts=happening.facts,
+            data=target.data,
+        )
         body = json.dumps(
             target.style.render(notice), ensure_ascii=False, separators=(",", ":"), allow_nan=False
         )
+    except SQLAlchemyError:  # no fault of the job's: all of it is read again
+        raise
     except Exception:
         # One job that cannot be put into words must not silence all others.
         logger.exception("webhook_not_worded", extra={"job_id": str(happening.job_id)})

@@ -6,12 +6,13 @@ order of the transactions, up to the oldest that still runs (services/client_str
 is idempotent: whoever reads some lines again changes nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,8 @@ from services.context import Services
 from services.histories import shown_detail
 from services.webhooks.events import EVENTS_OF_LINE
 from services.webhooks.messages import Happening, find_targets, write_messages
+
+logger = logging.getLogger(__name__)
 
 NAME = "outbox"
 SAVE_EVERY_S = 10.0  # where nothing was written; reading a little again does no harm
@@ -56,7 +59,8 @@ class Outbox:
         is_save_due = now - self._saved_at >= SAVE_EVERY_S
         with services.open_session() as session:
             start = self._position if is_known and self._position else _saved_position(session)
-            lines = _read_lines(session, start)
+            kept = timedelta(days=services.settings.keep_webhooks_days)
+            lines = _read_lines(session, start, kept)
             end = Position(lines[-1].tx, lines[-1].id) if lines else start
             targets = find_targets(session, [*_happenings(lines)])
             written = write_messages(session, targets)
@@ -74,11 +78,18 @@ def _saved_position(session: Session) -> Position:
     """Where the last reader was; the present when there was none."""
     query = select(WebhookCursor.tx, WebhookCursor.event_id).where(WebhookCursor.name == NAME)
     row = session.execute(query).one_or_none()
-    if row is not None:
+    present = session.scalar(select(horizon())) or 0
+    if row is not None and row.tx <= present:
         return Position(row.tx, row.event_id)
-    present = Position(session.scalar(select(horizon())) or 0, 0)
-    _save_position(session, present)
-    return present
+    start = Position(present, 0)
+    if row is not None:
+        # From a backup: another server wrote it, and transactions are counted anew here. What
+        # happened since is read from the beginning; what the backup holds was told already.
+        logger.warning("webhooks_read_anew", extra={"tx": row.tx, "present": present})
+        session.execute(delete(WebhookCursor).where(WebhookCursor.name == NAME))
+        start = Position(0, 0)
+    _save_position(session, start)
+    return start
 
 
 def _save_position(session: Session, position: Position) -> None:
@@ -88,8 +99,11 @@ def _save_position(session: Session, position: Position) -> None:
     session.execute(query.on_conflict_do_update(index_elements=["name"], set_=values, where=moved))
 
 
-def _read_lines(session: Session, after: Position) -> Sequence[Row[Any]]:
-    """The next lines of all jobs. Those of jobs that are gone are gone, too."""
+def _read_lines(session: Session, after: Position, kept: timedelta) -> Sequence[Row[Any]]:
+    """The next lines of all jobs. Those of jobs that are gone are gone, too.
+
+    None that is older than messages are kept: nobody could tell whether it was told already.
+    """
     return session.execute(
         select(
             JobEvent.tx,
@@ -107,6 +121,7 @@ def _read_lines(session: Session, after: Position) -> Sequence[Row[Any]]:
         .where(
             tuple_(JobEvent.tx, JobEvent.id) > tuple_(after.tx, after.id),
             JobEvent.tx < horizon(),
+            JobEvent.at > func.now() - kept,
         )
         .order_by(JobEvent.tx, JobEvent.id)
         .limit(PAGE_LINES)

@@ -5,8 +5,8 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import BigInteger, Text, cast, func, select, text, update
 from sqlalchemy import event as sql_event
-from sqlalchemy import func, select, text, update
 
 import database
 from domain.errors import AudioUnreadable
@@ -16,11 +16,13 @@ from models import (
     TranscriptionResult,
     WebhookCursor,
     WebhookDelivery,
+    WebhookEndpoint,
 )
 from services.dead_letter_views import list_errors
 from services.dead_letters import retry_error
 from services.history import note
 from services.jobs import cancel_job
+from services.webhooks import messages as webhook_messages
 from services.webhooks.outbox import Outbox
 from services.webhooks.progress import tell_progress
 from services.webhooks.styles import STYLES, Style
@@ -207,6 +209,45 @@ def test_reading_everything_again_writes_nothing_twice(
     assert len(messages()) == before == 4
 
 
+def test_what_happens_after_a_restore_on_another_server_is_told(
+    services, finish, endpoint, outbox, messages
+):
+    """Transactions are counted anew there, so the place in the backup lies far ahead."""
+    made = endpoint(events=["completed"])
+    told = finish()
+    outbox()
+    far_ahead = cast(cast(func.pg_current_xact_id(), Text), BigInteger) + 1_000_000
+    with services.open_session() as session:
+        session.execute(update(WebhookCursor).values(tx=far_ahead))
+        session.execute(update(JobEvent).values(tx=far_ahead))
+    new = finish()
+
+    restored = Outbox()
+    written = restored.fill(services)
+
+    assert written == 1
+    assert [row.job_id for row in messages(endpoint_id=made.id)] == [told, new]
+    assert restored.fill(services) == Outbox().fill(services) == 0
+
+
+def test_what_is_older_than_messages_are_kept_is_not_told_again(
+    services, finish, endpoint, messages
+):
+    Outbox().fill(services)
+    made = endpoint()
+    finish()
+    long_ago = timedelta(days=services.settings.keep_webhooks_days + 1)
+    with services.open_session() as session:
+        session.execute(update(JobEvent).values(at=JobEvent.at - long_ago))
+        session.execute(
+            update(WebhookEndpoint).values(created_at=WebhookEndpoint.created_at - 2 * long_ago)
+        )
+
+    Outbox().fill(services)
+
+    assert messages(endpoint_id=made.id) == []
+
+
 def test_two_that_read_at_once_write_nothing_twice(services, finish, endpoint, messages):
     Outbox().fill(services)
     endpoint()
@@ -263,6 +304,21 @@ def test_a_job_that_cannot_be_worded_silences_no_other(
     monkeypatch.setitem(STYLES, "broken", Style(lambda notice: notice.nothing_of_that_name))
     endpoint(events=["completed"])
     finish(webhook=own_address(style="broken"))
+
+    outbox()
+
+    assert [row.endpoint_id is None for row in messages()] == [False]
+
+
+def test_a_result_that_cannot_be_read_silences_no_other(
+    services, finish, endpoint, own_address, outbox, messages, monkeypatch
+):
+    def fail(_row):
+        raise TypeError("of an unknown kind")
+
+    monkeypatch.setattr(webhook_messages, "transcript_of", fail)
+    endpoint(events=["completed"])
+    finish(webhook=own_address(style="deepgram"))
 
     outbox()
 
