@@ -112,6 +112,9 @@ class Deliverer:
         except (SQLAlchemyError, DatabaseUnavailable) as error:
             # Sent, or not, and not written down: the lease ends, and it is sent (again).
             logger.warning("webhook_not_noted", extra={"reason": type(error).__name__})
+        except Exception:
+            # Nobody asks the thread how it ended.
+            logger.exception("webhook_crashed", extra={"delivery_id": str(parcel.id)})
         finally:
             self._count(parcel, -1)
             self._wake.set()

@@ -171,6 +171,23 @@ def test_an_outage_of_the_database_ends_no_sender(
     assert len(receiver.received) == 1
 
 
+def test_a_bug_in_a_sender_is_logged_and_ends_no_other(
+    services, finish, endpoint, outbox, messages, caplog
+):
+    endpoint(events=ENDS)
+    finish()
+    outbox()
+
+    def draw():
+        raise ZeroDivisionError
+
+    with Deliverer(services, lambda *_: Answer(200, None, 0.0), draw=draw).running():
+        await_that(lambda: "webhook_crashed" in caplog.text)
+
+    assert "ZeroDivisionError" in caplog.text
+    assert [row.status for row in messages()] == ["waiting"]
+
+
 def test_settings_bound_the_threads(services, finish, endpoint, outbox, receiver, messages, hold):
     few = replace(services, settings=services.settings.model_copy(update={"webhook_threads": 1}))
     endpoint("/slow", events=ENDS)
