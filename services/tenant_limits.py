@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, cast, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from config import Settings
 from domain.access import DEFAULT_TENANT
@@ -127,7 +127,7 @@ def replace_overrides(
     Raises OptionInvalid, TenantNotFound.
     """
     get_overrides(services, tenant)  # raises for a tenant that is not there
-    return _write(services, tenant, {}, check_overrides(overrides))
+    return _write(services, tenant, cast({}, JSONB), check_overrides(overrides))
 
 
 def change_overrides(
@@ -137,32 +137,35 @@ def change_overrides(
 
     Raises OptionInvalid, TenantNotFound.
     """
-    kept = {
-        name: value
-        for name, value in get_overrides(services, tenant).items()
-        if name not in overrides
-    }
+    get_overrides(services, tenant)  # as above
+    # Left to Postgres: of two that change different limits at once neither undoes the other.
+    kept = Tenant.limits.op("-")(cast([*overrides], ARRAY(Text)))
     return _write(services, tenant, kept, check_overrides(overrides))
 
 
 def _write(
-    services: Services, tenant: str, kept: dict[str, Any], given: dict[str, Any]
+    services: Services, tenant: str, kept: ColumnElement[Any], given: dict[str, Any]
 ) -> dict[str, Any]:
-    overrides = {**kept, **given}
-    with services.open_statement() as session:
-        if tenant == DEFAULT_TENANT:  # it is there even where no row says so
-            session.execute(
-                insert(Tenant)
-                .values(name=tenant, limits=overrides)
-                .on_conflict_do_update(index_elements=["name"], set_={"limits": overrides})
-            )
-        elif not session.scalar(
+    limits = kept.op("||")(cast(given, JSONB))
+    statement: Any
+    if tenant == DEFAULT_TENANT:  # it is there even where no row says so
+        statement = (
+            insert(Tenant)
+            .values(name=tenant, limits=given)
+            .on_conflict_do_update(index_elements=["name"], set_={"limits": limits})
+        )
+    else:
+        statement = (
             update(Tenant)
             .where(Tenant.name == tenant)
-            .values(limits=overrides)
-            .returning(Tenant.name)
-        ):
-            raise _not_found()
+            .values(limits=limits)
+            .execution_options(synchronize_session=False)
+        )
+    with services.open_statement() as session:
+        row = session.execute(statement.returning(Tenant.limits)).one_or_none()
+    if row is None:
+        raise _not_found()
+    overrides = _known_ones(row.limits)
     KNOWN.forget()
     logger.info("limits_changed", extra={"tenant": tenant, "limits": overrides})
     return overrides

@@ -1,12 +1,13 @@
 """What a tenant may submit, by what it has waiting and what it handed in today."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
 import pytest
-from sqlalchemy import func, insert, update
+from sqlalchemy import func, insert, text, update
 
 from audio.probe import AudioProbe
 from domain.errors import DatabaseUnavailable, QuotaExceeded, TenantNotFound, TooManyJobs
@@ -28,6 +29,7 @@ from services.tenant_limits import (
 )
 from services.transcription import run_job
 from tests.integration.services.conftest import files_in
+from tests.integration.services.watching import await_that
 
 Job = TranscriptionJob
 ACME = Submission(tenant="acme")
@@ -203,6 +205,29 @@ def test_limits_are_changed_one_by_one_or_all_together(services):
     assert changed == {"running_jobs": 2, "bytes_per_day": 7}
     assert get_overrides(services, "acme") == {"requests_per_minute": 9}
     assert KNOWN.of(services, "acme").requests_per_minute == 9
+
+
+WAITS_FOR_A_LOCK = text(
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    " AND datname = current_database() AND query LIKE '%tenants%'"
+)
+
+
+@pytest.mark.parametrize("name", ["acme", "default"])
+def test_two_who_change_different_limits_at_once_both_get_their_way(services, name):
+    def is_waiting():
+        with services.open_statement() as watcher:
+            return watcher.execute(WAITS_FOR_A_LOCK).one_or_none() is not None
+
+    with ThreadPoolExecutor(1) as pool:
+        with services.open_session() as session:
+            first = update(Tenant).where(Tenant.name == name)
+            session.execute(first.values(limits={"waiting_jobs": 5}))
+            second = pool.submit(change_overrides, services, name, {"running_jobs": 2})
+            await_that(is_waiting, patience_s=2.5)  # the lock is waited for no longer than 3 s
+        changed = second.result()
+
+    assert changed == get_overrides(services, name) == {"waiting_jobs": 5, "running_jobs": 2}
 
 
 def test_the_default_tenant_may_have_limits_too(services):
