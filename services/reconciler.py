@@ -52,7 +52,7 @@ class Reconciler:
             _Sweep(sweeps.force_cancels, often_s),
             *(_Sweep(run, HOURLY_S, full=retention.BATCH) for run in retention.SWEEPS),
             _Sweep(audit.seal_entries, min(1.0, often_s), full=audit.SEAL_BATCH),
-            _Sweep(WholeUploads().finish_whole, UPLOADS_EVERY_S),
+            _Sweep(WholeUploads().finish_whole, UPLOADS_EVERY_S, full=1),
             _Sweep(assembly_uploads.remove_expired, UPLOADS_EVERY_S, full=assembly_uploads.BATCH),
             _Sweep(upload_sweeps.remove_expired, UPLOADS_EVERY_S, full=upload_sweeps.BATCH),
             _Sweep(Outbox().fill, WEBHOOKS_EVERY_S),

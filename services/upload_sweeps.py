@@ -27,7 +27,10 @@ class WholeUploads:
         self._held: dict[UUID, float] = {}  # until when not to try again
 
     def finish_whole(self, services: Services) -> int:
-        """Try each, and after a failure not again for a minute. Returns how many are jobs now."""
+        """Make one of them a job; what fails is not tried again for a minute. Returns 1, or 0.
+
+        Reading a large recording takes long, and other sweeps wait: hence one at a time.
+        """
         now = self._clock()
         self._held = {key: until for key, until in self._held.items() if until > now}
         whole = (
@@ -43,7 +46,7 @@ class WholeUploads:
         )
         with services.open_statement() as session:
             rows = session.scalars(whole).all()
-        return sum(self._try(services, row) for row in rows)
+        return int(any(self._try(services, row) for row in rows))
 
     def _try(self, services: Services, row: UploadSession) -> bool:
         try:

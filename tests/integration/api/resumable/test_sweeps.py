@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from domain.errors import DatabaseUnavailable, TooManyJobs
-from models import StorageFinding, UploadSession
+from models import StorageFinding, TranscriptionJob, UploadSession
 from services import upload_finish, upload_sessions
 from services.storage_audit import FileAudit
 from services.upload_sweeps import HOLD_S, WholeUploads, remove_expired
@@ -100,6 +100,23 @@ def test_a_whole_upload_that_an_outage_kept_from_being_a_job_becomes_one_later(
     assert finished == 1
     assert the_job(services).sha256 == SHA256
     assert client.head(where, headers=TUS).headers["X-Job-ID"] == str(the_job(services).id)
+
+
+def test_whole_uploads_become_jobs_one_at_a_time_since_other_sweeps_wait(
+    services, begin, send, monkeypatch
+):
+    def away(*_):
+        raise DatabaseUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_finish, "submit_job", away)
+        for _ in range(2):
+            send(begin(), AUDIO, 0)
+    sweep = WholeUploads()
+
+    counts = [(sweep.finish_whole(services), count(services, TranscriptionJob)) for _ in range(3)]
+
+    assert counts == [(1, 1), (1, 2), (0, 2)]
 
 
 def test_a_job_whose_upload_missed_it_is_found_and_not_made_twice(
