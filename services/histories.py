@@ -23,7 +23,7 @@ class HistoryEntry:
     event: str
     status: str  # afterwards
     attempt: int
-    actor: str  # a worker, the reconciler, key:ID, admin, or anonymous with AUTH=off
+    actor: str  # a worker, the reconciler, key:ID, admin, api, or anonymous with AUTH=off
     at: datetime
     detail: dict[str, Any]
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     Text,
     all_,
+    cast,
     delete,
     exists,
     func,
@@ -75,6 +76,7 @@ def _create(parameter: Parameters, *, is_once: bool, is_reused: bool) -> Select[
         .cte("job")
     )
     duration_s = given["duration_s"]
+    actor = func.coalesce(literal("key:") + cast(given["key_id"], Text), literal("api"))
     parts = [
         entry_from(job, SUBMITTED, size_bytes=given["size_bytes"], audio_s=duration_s).cte("used"),
         event_from(
@@ -82,7 +84,7 @@ def _create(parameter: Parameters, *, is_once: bool, is_reused: bool) -> Select[
             "completed" if is_reused else "submitted",
             JobStatus.COMPLETED if is_reused else JobStatus.PENDING,
             literal(0),
-            "api",
+            actor,
             parameter("detail", JSONB()),
         ).cte("event"),
     ]

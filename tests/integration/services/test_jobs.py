@@ -17,6 +17,7 @@ from domain.errors import (
 from domain.lifecycle import Priority
 from domain.options import TranscriptionOptions
 from domain.submission import Submission
+from services.histories import job_history
 from services.job_lists import JobFilter, list_jobs
 from services.jobs import (
     cancel_job,
@@ -58,6 +59,15 @@ def test_a_submitted_job_waits_and_was_rung_for(services, published):
     assert (job.status, job.priority, job.queue_position) == ("pending", "high", 1)
     assert (job.filename, job.duration, job.sha256) == ("a.wav", 1.0, stored.sha256)
     assert published == [(job_id, "transcription.high")]
+
+
+def test_the_history_names_the_key_that_submitted(services, submit):
+    key_id = uuid4()
+
+    by_key, by_nobody = submit(placed={"key_id": key_id}), submit()
+
+    actors = [job_history(services, job_id)[0].actor for job_id in (by_key, by_nobody)]
+    assert actors == [f"key:{key_id}", "api"]
 
 
 def test_a_file_that_is_no_audio_leaves_neither_job_nor_file(services, published, tmp_path):
