@@ -121,6 +121,7 @@ class Settings(BaseSettings):
     keep_recordings_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 0
     keep_windows_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 7
     keep_events_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 0
+    keep_usage_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = 400
     orphan_after_h: Annotated[float, Field(gt=0)] = 24.0
 
     # Webhooks

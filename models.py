@@ -37,11 +37,14 @@ class Base(DeclarativeBase):
     }
 
 
+JOB_ID = "transcription_jobs.id"
 THIS_TRANSACTION = text("(pg_current_xact_id()::text)::bigint")
 IS_READY = text("status = 'pending' AND next_attempt_at IS NULL")
 IS_DELAYED = text("status = 'pending' AND next_attempt_at IS NOT NULL")
 HAS_RECORDING = text("completed_at IS NOT NULL AND file_removed_at IS NULL")
 IS_OPEN = text("status IN ('pending', 'processing')")
+IS_WAITING = text("status = 'waiting'")
+IS_UNUSED = text("job_id IS NULL OR job_id = id")  # either way no job was made of it
 
 
 def newest(name: str, *first: str) -> Index:
@@ -143,14 +146,11 @@ class TranscriptionJob(Base):
 
 
 class TranscriptionResult(Base):
-    """The one result of a completed job."""
+    """The result of a completed job. The job's id is the key: a second one is impossible."""
 
     __tablename__ = "transcription_results"
 
-    # The job's id is the key: a second result of one job is impossible.
-    job_id: Mapped[UUID] = mapped_column(
-        ForeignKey("transcription_jobs.id", ondelete="CASCADE"), primary_key=True
-    )
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JOB_ID, ondelete="CASCADE"), primary_key=True)
     attempt: Mapped[int] = mapped_column(Integer)
     lease_token: Mapped[int] = mapped_column(BigInteger)
     transcription_text: Mapped[str]
@@ -183,9 +183,7 @@ class TranscriptionWindow(Base):
 
     __tablename__ = "transcription_windows"
 
-    job_id: Mapped[UUID] = mapped_column(
-        ForeignKey("transcription_jobs.id", ondelete="CASCADE"), primary_key=True
-    )
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JOB_ID, ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # from 0
     lease_token: Mapped[int] = mapped_column(BigInteger)  # of the attempt that decoded it
     engine: Mapped[str]
@@ -215,7 +213,7 @@ class ErrorLog(Base):
     __tablename__ = "error_logs"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JOB_ID, ondelete="CASCADE"))
     error_type: Mapped[str]  # stable code, as in domain/errors.py
     error_class: Mapped[str]
     error_message: Mapped[str]
@@ -245,7 +243,7 @@ class JobEvent(Base):
     __tablename__ = "job_events"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JOB_ID, ondelete="CASCADE"))
     # The transaction that wrote it. Ids of concurrent transactions may become visible out of
     # order; whoever reads all events reads up to the oldest transaction that still runs.
     tx: Mapped[int] = mapped_column(BigInteger, server_default=THIS_TRANSACTION)
@@ -354,7 +352,7 @@ class IdempotencyKey(Base):
     tenant: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[str]  # of all that was asked, the recording included
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("transcription_jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(JOB_ID, ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
@@ -398,6 +396,7 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_tenant", "tenant", "id"),
+        Index("ix_audit_target", "target", "id"),
         Index("ix_audit_unsealed", "id", postgresql_where=text("position IS NULL")),
     )
 
@@ -446,7 +445,8 @@ class WebhookDelivery(Base):
     delivered_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("status = 'waiting'")),
+        Index("ix_deliveries_due", "next_attempt_at", postgresql_where=IS_WAITING),
+        Index("ix_deliveries_line", "endpoint_id", "next_attempt_at", postgresql_where=IS_WAITING),
         newest("ix_deliveries_endpoint", "endpoint_id"),
         newest("ix_deliveries_tenant", "tenant"),
         UniqueConstraint("job_id", "source", "endpoint_id", postgresql_nulls_not_distinct=True),
@@ -479,7 +479,10 @@ class UploadSession(Base):
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (Index("ix_uploads_expiry", "expires_at"),)
+    __table_args__ = (
+        Index("ix_uploads_expiry", "expires_at"),
+        Index("ix_uploads_unused", "tenant", "expires_at", postgresql_where=IS_UNUSED),
+    )
 
 
 class Batch(Base):

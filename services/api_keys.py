@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_, update
+from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain.access import DEFAULT_TENANT, EVERYDAY_SCOPES, SCOPES
@@ -17,7 +17,7 @@ from domain.ids import new_id
 from models import ApiKey, Tenant
 from services.context import Services
 from services.job_lists import decode_cursor, encode_cursor
-from services.key_ring import hash_secret
+from services.key_ring import hash_secret, is_active
 from services.tenants import TENANT_NAME
 
 ALPHABET = string.ascii_letters + string.digits  # a double click marks the whole key
@@ -148,7 +148,7 @@ def rotate_key(
         until = expires_at or before.expires_at
         changed = session.execute(
             update(ApiKey)
-            .where(ApiKey.id == key_id, _is_active())
+            .where(ApiKey.id == key_id, is_active())
             .values(expires_at=func.least(func.coalesce(ApiKey.expires_at, ends_at), ends_at))
             .returning(ApiKey.id)
         ).one_or_none()
@@ -205,15 +205,10 @@ def _find(session: Session, key_id: UUID) -> ApiKey:
     return row
 
 
-def _is_active() -> ColumnElement[bool]:
-    is_in_time = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-    return and_(ApiKey.revoked_at.is_(None), is_in_time)
-
-
 def _in_state(query: Select[ApiKey], state: State | None) -> Select[ApiKey]:
     match state:
         case "active":
-            return query.where(_is_active())
+            return query.where(is_active())
         case "revoked":
             return query.where(ApiKey.revoked_at.is_not(None))
         case "expired":

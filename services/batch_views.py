@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Row, case, delete, func, select, tuple_
+from sqlalchemy import Integer, Row, case, func, select, tuple_
 
 from domain.errors import BatchNotFound, CursorInvalid
 from domain.lifecycle import TERMINAL, JobStatus
@@ -18,7 +18,6 @@ Job = TranscriptionJob
 
 REFUSED = "refused"
 number_of_job = Job.door_fields["batch_number"].astext.cast(Integer)
-EMPTY_FOR = timedelta(days=1)
 MAX_DIGITS = 6  # of a number in a cursor
 
 
@@ -138,24 +137,6 @@ def open_job_ids(services: Services, batch_id: UUID) -> Sequence[UUID]:
     )
     with services.open_statement() as session:
         return session.scalars(query).all()
-
-
-def remove_empty_batches(services: Services) -> int:
-    """Remove batches whose jobs were all removed, a day or more after they were made."""
-    days = services.settings.keep_finished_days
-    if not days:
-        return 0
-    # One that was refused as a whole is kept as long as a job that finished at once.
-    age = max(EMPTY_FOR, timedelta(days=days))
-    has_jobs = select(Job.id).where(Job.batch_id == Batch.id).exists()
-    query = (
-        delete(Batch)
-        .where(Batch.created_at < func.now() - age, ~has_jobs)
-        .returning(Batch.id)
-        .execution_options(synchronize_session=False)
-    )
-    with services.open_session() as session:
-        return len(session.execute(query).all())
 
 
 def _views(services: Services, batches: Sequence[Batch]) -> list[BatchView]:

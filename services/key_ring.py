@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 
 from domain.access import Principal
 from domain.errors import DatabaseUnavailable
@@ -29,6 +29,12 @@ NOTE_USE_AFTER = text("interval '1 minute'")
 def hash_secret(secret: str) -> str:
     """SHA-256 in hex. Keys and tokens are random: nobody finds them by guessing."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def is_active() -> ColumnElement[bool]:
+    """Whether a row of api_keys opens anything now: neither revoked nor expired."""
+    is_in_time = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+    return and_(ApiKey.revoked_at.is_(None), is_in_time)
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,7 @@ def is_still_good(services: Services, key_id: UUID) -> bool:
 
     True also while the database is away: nobody can revoke a key then.
     """
-    query = select(ApiKey.id).where(
-        ApiKey.id == key_id,
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-    )
+    query = select(ApiKey.id).where(ApiKey.id == key_id, is_active())
     try:
         with services.open_statement() as session:
             return session.execute(query).one_or_none() is not None
@@ -112,11 +114,7 @@ def _look_up(services: Services, key_hash: str, at: float) -> _Known | None:
     is_due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - NOTE_USE_AFTER)
     query = select(
         ApiKey.id, ApiKey.tenant, ApiKey.scopes, ApiKey.expires_at, is_due.label("is_due")
-    ).where(
-        ApiKey.key_hash == key_hash,
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-    )
+    ).where(ApiKey.key_hash == key_hash, is_active())
     with services.open_statement() as session:
         row = session.execute(query).one_or_none()
     if row is None:

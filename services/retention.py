@@ -1,4 +1,4 @@
-"""What goes with age: jobs, recordings, decoded windows, history, and who was here once.
+"""What goes with age: jobs, recordings, decoded windows, history, usage, and who was here once.
 
 Each sweep takes a batch, skips what another transaction holds, and is run again soon while
 its batches are full. Files go after their rows: a crash in between leaves a file that no row
@@ -15,19 +15,22 @@ from sqlalchemy import Select, delete, func, select, update
 from domain.errors import StorageError
 from domain.lifecycle import JobStatus
 from models import (
+    Batch,
     ClientTurn,
     IdempotencyKey,
     JobEvent,
+    SingleUseToken,
     TranscriptionJob,
     TranscriptionWindow,
+    UsageEntry,
     WorkerProcess,
 )
-from services.batch_views import remove_empty_batches
 from services.context import Services
 from services.history import RECONCILER, event_from
 from services.job_messages import forget_messages
 from services.liveness import GONE_AFTER_S
 from services.queue_order import is_ready
+from services.usage import every_tenant
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ Window = TranscriptionWindow
 BATCH = 200  # jobs per run: a fraction of a second, in which other sweeps wait
 SETTLED = (JobStatus.COMPLETED, JobStatus.CANCELLED)  # a failed one still waits for somebody
 TURNS_KEPT = timedelta(days=1)
+EMPTY_BATCH_KEPT = timedelta(days=1)
 
 
 def purge_finished(services: Services) -> int:
@@ -138,6 +142,41 @@ def forget_idempotency_keys(services: Services) -> int:
     return _delete(services, IdempotencyKey, which, IdempotencyKey.key)
 
 
+def forget_tokens(services: Services) -> int:
+    """Forget single-use tokens that are good no more."""
+    chosen = _locked(
+        select(SingleUseToken.token_hash).where(SingleUseToken.expires_at < func.now())
+    ).cte("chosen")
+    which = SingleUseToken.token_hash == chosen.c.token_hash
+    return _delete(services, SingleUseToken, which, SingleUseToken.token_hash)
+
+
+def forget_usage(services: Services) -> int:
+    """Forget what was used more than KEEP_USAGE_DAYS ago, by whole days of UTC."""
+    days = services.settings.keep_usage_days
+    if not days:
+        return 0
+    limit = func.date_trunc("day", func.now() - timedelta(days=days), "UTC")
+    chosen = _locked(
+        select(UsageEntry.id).where(UsageEntry.tenant.in_(every_tenant()), UsageEntry.at < limit)
+    ).cte("chosen")
+    return _delete(services, UsageEntry, UsageEntry.id == chosen.c.id, UsageEntry.id)
+
+
+def remove_empty_batches(services: Services) -> int:
+    """Remove batches whose jobs were all removed, a day or more after they were made."""
+    days = services.settings.keep_finished_days
+    if not days:
+        return 0
+    # One that was refused as a whole is kept as long as a job that finished at once.
+    age = max(EMPTY_BATCH_KEPT, timedelta(days=days))
+    has_jobs = select(Job.id).where(Job.batch_id == Batch.id).exists()
+    chosen = _locked(select(Batch.id).where(Batch.created_at < func.now() - age, ~has_jobs)).cte(
+        "chosen"
+    )
+    return _delete(services, Batch, Batch.id == chosen.c.id, Batch.id)
+
+
 SWEEPS: tuple[Callable[[Services], int], ...] = (
     purge_finished,
     purge_failed,
@@ -147,6 +186,8 @@ SWEEPS: tuple[Callable[[Services], int], ...] = (
     forget_turns,
     forget_gone_processes,
     forget_idempotency_keys,
+    forget_tokens,
+    forget_usage,
     remove_empty_batches,
 )
 

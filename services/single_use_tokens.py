@@ -1,22 +1,24 @@
-"""Tokens that are good for one request, for browsers, which must not hold a key."""
+"""Tokens that are good for one request, for browsers, which must not hold a key.
+
+The reconciler removes them once they have ended (services/retention.py).
+"""
 
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import func, or_, select, update
 
 from domain.access import Principal
 from domain.errors import ScopeMissing
 from models import ApiKey, SingleUseToken
 from services.context import Services
-from services.key_ring import hash_secret
+from services.key_ring import hash_secret, is_active
 
 TOKEN_PREFIX = "st_"  # noqa: S105 - what tells tokens from keys
 TOKEN_BYTES = 32
 MAX_TTL_S = 900
-KEEP_USED = text("interval '1 day'")
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,7 @@ def issue_token(
         scopes=list(scopes),
         expires_at=issued.expires_at,
     )
-    with services.open_session() as session:
-        session.execute(
-            delete(SingleUseToken).where(SingleUseToken.expires_at < func.now() - KEEP_USED)
-        )
+    with services.open_statement() as session:
         session.add(row)
     return issued
 
@@ -63,11 +62,7 @@ def redeem_token(services: Services, token: str) -> Principal | None:
 
     One guarded statement: of two requests with the same token one gets in.
     """
-    is_key_good = select(ApiKey.id).where(
-        ApiKey.id == SingleUseToken.key_id,
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-    )
+    is_key_good = select(ApiKey.id).where(ApiKey.id == SingleUseToken.key_id, is_active())
     redeem = (
         update(SingleUseToken)
         .where(

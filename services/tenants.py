@@ -4,12 +4,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import OptionInvalid, TenantTaken
 from models import ApiKey, Tenant
 from services.context import Services
+from services.key_ring import is_active
 
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -41,11 +42,7 @@ def make_tenant(services: Services, name: str) -> TenantView:
 
 def list_tenants(services: Services) -> list[TenantView]:
     """Every tenant, by name."""
-    is_active = (
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-    )
-    count = select(func.count()).where(ApiKey.tenant == Tenant.name, *is_active)
+    count = select(func.count()).where(ApiKey.tenant == Tenant.name, is_active())
     query = select(Tenant.name, Tenant.created_at, count.scalar_subquery()).order_by(Tenant.name)
     with services.open_session() as session:
         return [TenantView(*row) for row in session.execute(query)]

@@ -73,6 +73,11 @@ def start_of_today() -> ColumnElement[datetime]:
     return func.date_trunc("day", func.now(), "UTC")
 
 
+def every_tenant() -> Any:
+    """The names of all tenants, for queries of everybody: the index begins with the name."""
+    return union(select(Tenant.name), select(literal(DEFAULT_TENANT)))
+
+
 def entry_from(
     source: CTE,
     kind: str,
@@ -99,9 +104,7 @@ def _by_day(tenant: str | None, first: date, last: date) -> Any:
     columns = entries.c
     day = cast(func.timezone("UTC", columns.at), Date)
     is_submission = columns.kind == SUBMITTED
-    # By name, for all tenants, too: the index begins with it.
-    everybody = union(select(Tenant.name), select(literal(DEFAULT_TENANT)))
-    whose = columns.tenant.in_(everybody) if tenant is None else columns.tenant == tenant
+    whose = columns.tenant.in_(every_tenant()) if tenant is None else columns.tenant == tenant
     return (
         select(
             columns.tenant,

@@ -146,6 +146,7 @@ def _create_tables() -> None:
         sa.UniqueConstraint("position"),
     )
     op.create_index("ix_audit_tenant", "audit_entries", ["tenant", "id"])
+    op.create_index("ix_audit_target", "audit_entries", ["target", "id"])
     op.create_index(
         "ix_audit_unsealed",
         "audit_entries",
@@ -201,6 +202,13 @@ def _create_tables() -> None:
         postgresql_where=sa.text("status = 'waiting'"),
     )
     op.create_index(
+        "ix_deliveries_line",
+        "webhook_deliveries",
+        ["endpoint_id", "next_attempt_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'waiting'"),
+    )
+    op.create_index(
         "ix_deliveries_endpoint",
         "webhook_deliveries",
         ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
@@ -232,6 +240,13 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_uploads_expiry", "upload_sessions", ["expires_at"])
+    op.create_index(
+        "ix_uploads_unused",
+        "upload_sessions",
+        ["tenant", "expires_at"],
+        unique=False,
+        postgresql_where=sa.text("job_id IS NULL OR job_id = id"),
+    )
     op.create_table(
         "batches",
         sa.Column("id", sa.Uuid(), nullable=False),

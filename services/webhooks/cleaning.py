@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists, func, select
 
 from models import TranscriptionJob, WebhookDelivery
 from services.context import Services
+from services.usage import every_tenant
 from services.webhooks.deliveries import NO_JOB
 
 Job = TranscriptionJob
@@ -19,7 +20,7 @@ BATCH = 1_000
 def remove_old_messages(services: Services) -> int:
     """Remove messages past KEEP_WEBHOOKS_DAYS, whether or not they arrived."""
     limit = func.now() - timedelta(days=services.settings.keep_webhooks_days)
-    return _remove(services, Delivery.created_at < limit)
+    return _remove(services, Delivery.tenant.in_(every_tenant()), Delivery.created_at < limit)
 
 
 def remove_messages_of_gone_jobs(services: Services) -> int:

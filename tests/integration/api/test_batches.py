@@ -14,8 +14,9 @@ from domain.errors import AudioUnreadable, DatabaseUnavailable
 from models import Batch, TranscriptionJob
 from outgoing.rules import Rules
 from services import batches
-from services.batch_views import get_batch, remove_empty_batches
+from services.batch_views import get_batch
 from services.batches import wait_for_batch
+from services.retention import remove_empty_batches
 from services.transcription import run_job
 from tests.integration.api.conftest import make_app
 from tests.integration.api.event_reader import EventReader

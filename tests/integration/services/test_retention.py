@@ -28,6 +28,7 @@ NOTHING = {
     "keep_recordings_days": 0,
     "keep_windows_days": 0,
     "keep_events_days": 0,
+    "keep_usage_days": 0,
 }
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from domain.access import ANYBODY, OPERATOR
 from domain.errors import ScopeMissing
@@ -104,14 +104,3 @@ def test_only_the_hash_is_kept(services, holder):
 @pytest.mark.parametrize("given", ["", "st_x", "\0", "\ud800", "x" * 9999])
 def test_what_was_never_made_gets_nobody_in(services, given):
     assert redeem_token(services, given) is None
-
-
-def test_old_tokens_are_cleared_away_when_new_ones_are_made(services, holder):
-    issue_token(services, holder, ["read"], ttl_s=60)
-    with services.open_session() as session:
-        long_ago = func.now() - text("interval '2 days'")
-        session.execute(update(SingleUseToken).values(expires_at=long_ago))
-
-    issue_token(services, holder, ["read"], ttl_s=60)
-
-    assert len(rows(services)) == 1
