@@ -66,10 +66,7 @@ def address_item(number: int, entry: Any, shared: Mapping[str, Any]) -> Item:
             name=given.get("name"),
             options=options_from(given, default_model=current_services().settings.model_size),
             submission=current_submission(
-                given,
-                filename=None,
-                content_type=None,
-                once={"idempotency_key": given.get("idempotency_key")},
+                given, once={"idempotency_key": given.get("idempotency_key")}
             ),
             source_url=given["source_url"],
         )
@@ -82,7 +79,7 @@ def file_item(number: int, file: ReceivedFile, given: Mapping[str, Any]) -> Item
     return Item(
         number,
         name=file.filename,
-        options=options_from({**given}, default_model=current_services().settings.model_size),
+        options=options_from(given, default_model=current_services().settings.model_size),
         submission=current_submission(
             given, filename=file.filename, content_type=file.content_type
         ),

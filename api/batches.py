@@ -17,6 +17,7 @@ from api.batch_items import items_of_form, items_of_json
 from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_hub, current_principal, current_services, current_tenant
+from api.long_poll import limit_wait
 from api.schemas.base import NoQuerySchema
 from api.schemas.batches import (
     BatchBodySchema,
@@ -28,11 +29,8 @@ from api.schemas.batches import (
     SubmittedBatchSchema,
 )
 from api.sse import HEADERS, MEDIA_TYPE, current_connection, stream_response
-from domain.errors import (
-    BatchNotFound,
-    DatabaseUnavailable,
-    OptionInvalid,
-)
+from api.submission_codes import BODY_CODES, OPTION_CODES, STORAGE_CODES
+from domain.errors import BatchNotFound, DatabaseUnavailable, OptionInvalid
 from services.batch_views import BatchPage, BatchView, get_batch, list_batches, list_items
 from services.batches import Item, Outcome, cancel_batch, submit_batch, wait_for_batch
 from services.context import Services
@@ -80,18 +78,12 @@ class Batches(MethodView):
         success=True,
     )
     @blp.fails(
-        "request_invalid",
-        "upload_interrupted",
-        "length_required",
-        "upload_too_large",
-        "media_type_unsupported",
-        "validation_error",
-        "option_invalid",
+        *BODY_CODES,
+        *OPTION_CODES,
         "file_missing",
         "webhook_url_refused",
         "database_unavailable",
-        "storage_error",
-        "storage_full",
+        *STORAGE_CODES,
     )
     def post(self) -> Any:
         """Submit recordings: addresses as JSON, or several files as a form.
@@ -129,12 +121,7 @@ class BatchDetail(MethodView):
         """Look at a batch: how many items stand where, the share that is done, its items."""
         services, key, tenant = current_services(), parse_batch_id(batch_id), current_tenant()
         wait_s = query.pop("wait")
-        if wait_s > services.settings.max_wait_s:
-            raise OptionInvalid(
-                f"wait is at most {services.settings.max_wait_s} seconds here",
-                option="wait",
-                maximum=services.settings.max_wait_s,
-            )
+        limit_wait(wait_s)
         items = list_items(services, key, tenant=tenant, **query)
         view = get_batch(services, key, tenant=tenant)
         if wait_s:

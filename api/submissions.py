@@ -7,17 +7,15 @@ from api.client_id import current_client
 from api.current import current_principal
 from api.job_webhooks import webhook_of
 from domain.lifecycle import Priority
-from domain.submission import NATIVE, Submission
+from domain.submission import Submission
 from services.log_context import current_request_id
 
 
 def current_submission(
     given: Mapping[str, Any],
     *,
-    filename: str | None,
-    content_type: str | None,
-    door: str = NATIVE,
-    door_fields: Mapping[str, Any] | None = None,
+    filename: str | None = None,
+    content_type: str | None = None,
     once: Mapping[str, Any] | None = None,
 ) -> Submission:
     """The submission of this request; `given` is what its schema loaded.
@@ -33,11 +31,9 @@ def current_submission(
         filename=filename,
         content_type=content_type,
         request_id=current_request_id(),
-        door=door,
-        door_fields=door_fields or {},
         name=given.get("name"),
         labels=given.get("labels", {}),
         webhook=webhook_of(given),
         reuse_result=given.get("reuse_result", False),
-        **({} if once is None else once),
+        **(once or {}),
     )

@@ -1,6 +1,7 @@
 """/transcribe/: hand in a recording, follow its job, end it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from api.blueprint import Blueprint
 from api.client_id import CLIENT_PARAMETER, current_client
 from api.current import current_principal, current_services, current_tenant
 from api.idempotency import PARAMETER, REPLAYED, REPLAYED_HEADERS, idempotency
-from api.job_webhooks import webhook_of
+from api.long_poll import limit_wait
 from api.multipart import FormFile
 from api.schemas.jobs import DeleteQuerySchema, JobQuerySchema, JobSchema, SubmittedSchema
 from api.schemas.options import (
@@ -23,14 +24,14 @@ from api.schemas.options import (
     merge_given,
     options_from,
 )
+from api.submission_codes import SUBMISSION_CODES
+from api.submissions import current_submission
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload, receive_raw, require_bytes
 from domain.errors import FileMissing, JobNotFound, OptionInvalid
 from domain.filenames import clean_filename
-from domain.lifecycle import JobStatus, Priority
-from domain.submission import Submission
+from domain.lifecycle import JobStatus
 from services.fetching import Fetched, fetch_recording
 from services.jobs import cancel_job, get_job, purge_job, submit_once
-from services.log_context import current_request_id
 from services.views import JobView
 from services.waiting import wait_for_change
 
@@ -48,31 +49,6 @@ SUBMITTED_HEADERS = {
     "Location": {"description": "The job", "schema": {"type": "string"}},
     **REPLAYED_HEADERS,
 }
-SUBMIT_CODES = (
-    "request_invalid",
-    "upload_interrupted",
-    "length_required",
-    "upload_too_large",
-    "media_type_unsupported",
-    "validation_error",
-    "option_invalid",
-    "idempotency_conflict",
-    "too_many_jobs",
-    "quota_exceeded",
-    "webhook_url_refused",
-    "file_missing",
-    "source_url_refused",
-    "source_unavailable",
-    "server_busy",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
-    "audio_decode_timeout",
-    "database_unavailable",
-    "storage_error",
-    "storage_full",
-)
 
 
 def parse_job_id(value: str) -> UUID:
@@ -101,7 +77,7 @@ class Transcriptions(MethodView):
     @blp.arguments(SubmitQuerySchema, location="query")
     @blp.arguments(SubmitFormSchema, location="multipart")
     @blp.response(202, SubmittedSchema, headers=SUBMITTED_HEADERS)
-    @blp.fails(*SUBMIT_CODES)
+    @blp.fails(*SUBMISSION_CODES)
     def post(self, query: dict[str, Any], form: dict[str, Any]) -> Any:
         """Submit a recording as a form.
 
@@ -115,7 +91,7 @@ class Transcriptions(MethodView):
     @blp.arguments(PutQuerySchema, location="query")
     @blp.doc(requestBody=RAW_BODY)
     @blp.response(202, SubmittedSchema, headers=SUBMITTED_HEADERS)
-    @blp.fails(*SUBMIT_CODES)
+    @blp.fails(*SUBMISSION_CODES)
     def put(self, query: dict[str, Any]) -> Any:
         """Submit a recording as the raw body.
 
@@ -137,12 +113,7 @@ class Transcription(MethodView):
         """Look at a job: status, progress, and the text once it is completed."""
         services, key = current_services(), parse_job_id(job_id)
         wait_s = query.get("wait", 0)
-        if wait_s > services.settings.max_wait_s:
-            raise OptionInvalid(
-                f"wait is at most {services.settings.max_wait_s} seconds here",
-                option="wait",
-                maximum=services.settings.max_wait_s,
-            )
+        limit_wait(wait_s)
         return (
             wait_for_change(services, key, timeout_s=wait_s, tenant=current_tenant())
             if wait_s
@@ -202,20 +173,10 @@ def submit(
     """Keep a recording and make it a job, after all else about the request was found good."""
     services = current_services()
     options = options_from(given, default_model=services.settings.model_size)
-    webhook = webhook_of(given)
+    submission = current_submission(given, once=idempotency())
     recording = keep()
-    principal = current_principal()
-    submission = Submission(
-        tenant=principal.tenant,
-        key_id=principal.key_id,
-        client=current_client(),
-        priority=Priority[given.get("priority", "normal").upper()],
-        filename=recording.filename,
-        content_type=recording.content_type,
-        request_id=current_request_id(),
-        webhook=webhook,
-        reuse_result=given.get("reuse_result", False),
-        **idempotency(),
+    submission = replace(
+        submission, filename=recording.filename, content_type=recording.content_type
     )
     made = submit_once(services, recording.stored, options, submission)
     where = url_for("transcriptions.Transcription", job_id=made.job_id)

@@ -1,5 +1,6 @@
 """What may be asked of a transcription, as form fields and as query parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask_smorest.fields import Upload
@@ -129,7 +130,7 @@ def merge_given(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
     return {**query, **form}
 
 
-def options_from(given: dict[str, Any], *, default_model: str) -> TranscriptionOptions:
+def options_from(given: Mapping[str, Any], *, default_model: str) -> TranscriptionOptions:
     """The options of the job, checked. Raises OptionInvalid."""
     names = TranscriptionOptions.__dataclass_fields__
     options = {name: value for name, value in given.items() if name in names}

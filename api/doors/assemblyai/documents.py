@@ -6,6 +6,7 @@ from marshmallow import fields, validate
 
 from api.doors.assemblyai.body import MAX_PROMPT_CHARS, MAX_TERMS
 from api.schemas.base import Choice, StrictSchema
+from api.submission_codes import ARRIVAL_CODES, RECORDING_CODES, SOURCE_CODES, STORAGE_CODES
 from formats.doors.assemblyai import STATUSES
 
 Schema = dict[str, Any]
@@ -154,15 +155,11 @@ CAPTIONS: dict[str, Schema] = {
 LOOK_FAILURES = ("job_not_found", "option_invalid", "validation_error", "database_unavailable")
 READ_FAILURES = (*LOOK_FAILURES, "result_not_ready")
 UPLOAD_FAILURES = (
-    "upload_interrupted",
-    "length_required",
-    "upload_too_large",
-    "media_type_unsupported",
+    *ARRIVAL_CODES,
     "option_invalid",
     "file_missing",
     "too_many_uploads",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
     "database_unavailable",
 )
 ASK_FAILURES = (
@@ -172,15 +169,10 @@ ASK_FAILURES = (
     "option_invalid",
     "idempotency_conflict",
     "upload_not_found",
-    "source_url_refused",
-    "source_unavailable",
+    *SOURCE_CODES,
     "webhook_url_refused",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
+    *RECORDING_CODES,
     "server_busy",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
     "database_unavailable",
 )

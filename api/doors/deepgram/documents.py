@@ -7,6 +7,7 @@ from api.doors.deepgram.query import FLAGS, MAX_TAG_CHARS, MAX_TAGS, MAX_TERMS
 from api.doors.waiting import JOB_HEADERS, KEEP_PARAMETER
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
 from api.idempotency import REPLAYED_HEADERS
+from api.submission_codes import BODY_CODES, RECORDING_CODES, SOURCE_CODES, STORAGE_CODES
 
 Schema = dict[str, Any]
 
@@ -98,25 +99,16 @@ ANSWER = _json(
 ANSWER["headers"] = JOB_HEADERS | REPLAYED_HEADERS
 
 FAILURES = (
-    "request_invalid",
-    "upload_interrupted",
-    "length_required",
-    "upload_too_large",
-    "media_type_unsupported",
+    *BODY_CODES,
     "option_invalid",
     "idempotency_conflict",
     "file_missing",
-    "source_url_refused",
-    "source_unavailable",
+    *SOURCE_CODES,
     "webhook_url_refused",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
+    *RECORDING_CODES,
     "job_cancelled",
     "server_busy",
     "too_many_streams",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
     "database_unavailable",
 )
