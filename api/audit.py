@@ -21,12 +21,17 @@ blp = Blueprint("audit", __name__, url_prefix="/admin", description="Who did wha
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JOB_HEADER = "X-Job-ID"
 IDS = ("job_id", "id", "transcription_id", "request_id", "batch_id")  # as answers name them
-UNTOLD = 200  # letters of a target at most
+MAX_TARGET_CHARS = 200
 
 
 def install_audit(app: Flask) -> None:
     """Write an entry after every request that changed something."""
     app.after_request(audit_request)
+
+
+def leave_out_of_audit() -> None:
+    """Write no entry of this request: it is one of many parts of what another entry tells."""
+    g.is_audited = False
 
 
 def audit_request(response: Response) -> Response:
@@ -37,6 +42,7 @@ def audit_request(response: Response) -> Response:
         or rule is None
         or response.status_code >= HTTPStatus.BAD_REQUEST
         or "principal" not in g
+        or not g.get("is_audited", True)
     ):
         return response
     try:
@@ -56,8 +62,9 @@ def audit_request(response: Response) -> Response:
 def target_of(response: Response) -> str:
     """The id of what was changed: as the address names it, else as the answer does."""
     named = next(iter((request.view_args or {}).values()), None)
-    found = named or response.headers.get(JOB_HEADER) or _id_in(response)
-    return str(found or "")[:UNTOLD]
+    made_at = (response.location or "").rpartition("/")[2]
+    found = named or response.headers.get(JOB_HEADER) or _id_in(response) or made_at
+    return str(found or "")[:MAX_TARGET_CHARS]
 
 
 def made(response: Response) -> dict[str, str]:

@@ -7,6 +7,7 @@ from flask import Response, request, url_for
 from flask.views import MethodView
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
+from api.audit import leave_out_of_audit
 from api.blueprint import Blueprint, parser
 from api.body import limit_body, read_body
 from api.client_id import CLIENT_PARAMETER, current_client
@@ -18,6 +19,7 @@ from api.schemas.errors import ErrorSchema
 from api.schemas.options import options_from
 from api.schemas.resumable import UploadMetadataSchema
 from api.scopes import needs
+from api.submission_codes import RECORDING_CODES, STORAGE_CODES, TENANT_CODES
 from api.submissions import current_submission
 from api.tus_headers import (
     ALGORITHMS,
@@ -59,17 +61,12 @@ PIECE_CODES = (
     "upload_too_large",
     "media_type_unsupported",
     "upload_locked",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
+    *RECORDING_CODES,
     "audio_decode_timeout",
-    "too_many_jobs",
-    "quota_exceeded",
+    *TENANT_CODES,
     "idempotency_conflict",
     "database_unavailable",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
 )
 
 
@@ -254,7 +251,10 @@ def append(upload_id: str) -> Response:
     if request.mimetype != MEDIA_TYPE:
         raise UnsupportedMediaType(f"a piece is {MEDIA_TYPE}")
     offset = length_header(request, "Upload-Offset")
-    return Response(status=204, headers=with_job(receive_piece(find(upload_id), offset=offset)))
+    view = receive_piece(find(upload_id), offset=offset)
+    if view.job_id is None:
+        leave_out_of_audit()  # a large recording has hundreds of pieces
+    return Response(status=204, headers=with_job(view))
 
 
 def receive_piece(view: UploadView, *, offset: int) -> UploadView:
