@@ -11,7 +11,7 @@ from webargs.flaskparser import FlaskParser
 
 from api.credentials import parameters_of
 from api.errors import STATUS_OF_CODE
-from api.json_body import MESSAGE, UNREADABLE, require_json
+from api.json_body import MESSAGE, UNREADABLE, read_whole, require_json
 from api.multipart import receive_form
 from api.schemas.errors import ErrorSchema
 from api.scopes import OPEN_BLUEPRINTS
@@ -33,6 +33,8 @@ class Parser(FlaskParser):
         """The JSON body. Raises as `read_json`; an empty body is no value at all."""
         if req.content_length:
             require_json(req)
+        if req.is_json:
+            read_whole(req)  # the library takes a body that breaks off for a fault of ours
         try:
             return super().load_json(req, schema)
         except UNREADABLE as error:

@@ -78,6 +78,11 @@ STATUS_OF_CODE = {
     "decode_stalled": 503,
     "time_limit_exceeded": 503,
     "job_timed_out": 504,
+    # What gunicorn refuses: api/refused_heads.py.
+    "address_too_long": 414,
+    "expectation_unsupported": 417,
+    "headers_too_large": 431,
+    "transfer_coding_unsupported": 501,
 }
 
 # What Flask and Werkzeug raise on their own.
@@ -100,20 +105,28 @@ STATUS_OF_CODE |= {
 # The server protects itself: nothing failed, and under load there are many of these.
 AS_PLANNED = frozenset({"server_busy", "too_many_streams"})
 RETRY_AFTER_S = 5  # an outage of the database or the disk is seldom shorter
+CRASHED = "something broke here; the log has it under this request id"
 HEADERS_TO_KEEP = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
+
+
+def error_body(code: str, message: str, details: object = None) -> dict[str, Any]:
+    """What a failure looks like, with the request id of now."""
+    body: dict[str, Any] = ErrorSchema().dump(
+        {
+            "code": code,
+            "message": message,
+            "details": details or {},
+            "request_id": current_request_id(),
+        }
+    )
+    return body
 
 
 def error_response(
     code: str, message: str, details: object = None, status: int | None = None
 ) -> Response:
     """The answer for one failure, with the status that belongs to its code."""
-    body = {
-        "code": code,
-        "message": message,
-        "details": details or {},
-        "request_id": current_request_id(),
-    }
-    response = jsonify(ErrorSchema().dump(body))
+    response = jsonify(error_body(code, message, details))
     response.status_code = status or STATUS_OF_CODE.get(code, 500)
     if response.status_code in (429, 503, 507):
         response.headers["Retry-After"] = str(_retry_after_s(details))
@@ -156,9 +169,7 @@ def handle_http_error(error: HTTPException) -> Response:
 def handle_unexpected_error(error: Exception) -> Response:
     """Answer a bug of ours: the log gets the stack, the client the request id."""
     logger.error("request_crashed", extra={"code": "internal_error"}, exc_info=error)
-    return error_response(
-        "internal_error", "something broke here; the log has it under this request id"
-    )
+    return error_response("internal_error", CRASHED)
 
 
 def _retry_after_s(details: object) -> int:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from domain.errors import RequestError
 
@@ -20,14 +20,27 @@ def require_json(request: Request) -> None:
         raise UnsupportedMediaType("send application/json")
 
 
+def read_whole(request: Request) -> bytes:
+    """The body as it is, which is kept to be read again.
+
+    Raises RequestError when it breaks off, RequestEntityTooLarge.
+    """
+    try:
+        return request.get_data()
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own errors for a broken body
+        raise RequestError("the body broke off") from error
+
+
 def read_json(request: Request) -> Any:
     """The value of the body.
 
     Raises UnsupportedMediaType for a body that does not say it is JSON, RequestError for one that
-    is none, or none that can be read.
+    is none, or none that can be read; and as `read_whole`.
     """
     require_json(request)
     try:
-        return json.loads(request.get_data())
+        return json.loads(read_whole(request))
     except UNREADABLE as error:
         raise RequestError(MESSAGE) from error

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from http import HTTPStatus
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
@@ -13,7 +14,12 @@ logger = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-CSP = "default-src 'none'; frame-ancestors 'none'"
+SAFE_HEADERS = {  # of every answer that says nothing else
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 
 
 def install_request_log(app: Flask) -> None:
@@ -34,10 +40,10 @@ def finish_request(response: Response) -> Response:
     """Set the headers that every answer has, and log the request."""
     headers = response.headers
     headers[HEADER] = current_request_id() or ""
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers.setdefault("Content-Security-Policy", CSP)
-    headers.setdefault("Cache-Control", "no-store")
+    for name, value in SAFE_HEADERS.items():
+        headers.setdefault(name, value)
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        headers.pop("Content-Type", None)  # Flask's own: there is nothing that it could be of
     rule = request.url_rule
     is_probe = rule is not None and rule.rule.startswith("/health")
     logger.log(

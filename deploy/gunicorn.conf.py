@@ -2,10 +2,12 @@
 
 import ctypes
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.util import write_nonblock
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -21,7 +23,7 @@ bind = f"{host}:{settings.port}"
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]
     """Ends connections that send too slowly, and event streams when it is told to stop: it would
-    wait for them until it is killed.
+    wait for them until it is killed. What it refuses itself it answers in the API's shape.
 
     Threads and not the default worker: that one is killed in the middle of an upload which
     takes longer than `timeout`, since its heartbeat is in the thread that reads the body.
@@ -51,6 +53,15 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             )
         conn.sock.begin()
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002 - the library's signature
+        """Answer what the application never saw, or could not, as it answers every failure."""
+        from api.refused_heads import answer_to
+
+        answer = answer_to(exc, is_head_read=req is not None)
+        if answer is not None:
+            with suppress(OSError):  # whoever sent it has gone, or takes no answer
+                write_nonblock(client, answer)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGTERM: the requests that run may end."""

@@ -26,7 +26,7 @@ Every route, parameter and error code, as `/openapi.json` describes them on a ru
 """
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
-# Codes that no class of ours raises: what the web framework refuses by itself.
+# Codes that no class of ours raises: what the web framework and its server refuse by themselves.
 MEANINGS = {
     "request_invalid": "The request cannot be read: a malformed body, form or header, or two keys",
     "route_not_found": "No such address",
@@ -36,6 +36,10 @@ MEANINGS = {
     "media_type_unsupported": "Another `Content-Type` is wanted here, or no `Content-Encoding`",
     "range_not_satisfiable": "The recording has no such bytes",
     "validation_error": "A field is missing or not of its kind; `details` names each",
+    "address_too_long": "The address, with its query, is longer than 8 kB",
+    "headers_too_large": "More than 64 headers, or one that is longer than 8 kB",
+    "expectation_unsupported": "`Expect` asks for something else than `100-continue`",
+    "transfer_coding_unsupported": "`Transfer-Encoding` is something else than `chunked`",
     "internal_error": "Something broke here; the log has it under the request id",
     "not_ready": "The server lacks something that it needs; `details.checks` says what",
 }

@@ -108,6 +108,18 @@ def test_answers_are_neither_kept_nor_guessed_at(client, jobs):
         assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_an_answer_without_a_body_says_nothing_of_its_type(client, jobs):
+    job = jobs.add(status="completed")
+
+    removed = client.delete(f"/transcribe/{job.job_id}?purge=true")
+    capable = client.options("/uploads")
+
+    for answer in (removed, capable):
+        assert answer.status_code == 204
+        assert "Content-Type" not in answer.headers
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_each_request_is_one_log_line_without_its_parameters(client, jobs, caplog):
     caplog.set_level(logging.INFO)
     job = jobs.add()
