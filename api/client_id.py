@@ -1,4 +1,4 @@
-"""Who asks: the client whose jobs these are, until there are keys."""
+"""The client that a request names itself: clients take turns, and each follows its own jobs."""
 
 import re
 

@@ -28,7 +28,10 @@ SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
 # Of every operation that wants a key: two keys at once, none that is good, one that may not do
 # this, one that cannot be looked up, or one of a tenant that asks too often.
 CODES = (
-    *("request_invalid", "api_key_invalid", "scope_missing", "database_unavailable"),
+    "request_invalid",
+    "api_key_invalid",
+    "scope_missing",
+    "database_unavailable",
     "rate_limited",
 )
 

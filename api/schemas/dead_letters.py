@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, fields, post_load, validate, validates_schema
 
 from api.schemas.base import Choice, Language, Moment, StrictSchema
 from api.schemas.jobs import DEFAULT_LIMIT, MAX_LIMIT
+from api.schemas.labels import require_storable
 from api.schemas.options import KNOWS_EVERYTHING, OptionsSchema, options_from
 from domain.errors import OptionInvalid
 from domain.lifecycle import Priority
@@ -16,18 +17,6 @@ from services.dead_letters import Changes, Selection
 MAX_IDS = 1000  # each is a transaction of its own, and the client waits for all
 MAX_ID = 2**63 - 1  # of a Postgres bigint
 MAX_AGE_DAYS = 36_500
-
-
-def check_storable(value: str | None) -> None:
-    """Raise ValidationError for a text that JSON can write and Postgres cannot keep."""
-    if value is None:
-        return
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValidationError("Holds half a character.") from error
-    if "\0" in value:
-        raise ValidationError("Holds a NUL character.")
 
 
 class ErrorSummarySchema(Schema):
@@ -104,7 +93,7 @@ class RetryOptionsSchema(OptionsSchema):
 
     language = Language(allow_none=True, metadata={"description": "As in a submission"})
     initial_prompt = fields.String(
-        allow_none=True, validate=[validate.Length(max=MAX_INITIAL_PROMPT_CHARS), check_storable]
+        allow_none=True, validate=[validate.Length(max=MAX_INITIAL_PROMPT_CHARS), require_storable]
     )
     temperature = fields.Float(allow_none=True, validate=validate.Range(0, 1))
     beam_size = fields.Integer(allow_none=True, validate=validate.Range(1, MAX_BEAM_SIZE))
@@ -132,7 +121,7 @@ class SelectionSchema(StrictSchema):
         fields.Integer(strict=True, validate=validate.Range(1, MAX_ID)),
         validate=validate.Length(1, MAX_IDS),
     )
-    type = fields.String(validate=[validate.Length(1, 100), check_storable])
+    type = fields.String(validate=[validate.Length(1, 100), require_storable])
 
     @validates_schema
     def name_some(self, data: dict[str, Any], **_: object) -> None:
@@ -150,7 +139,7 @@ class RetrySelectionSchema(SelectionSchema, ChangesSchema):
 class NoteSchema(StrictSchema):
     """A word on why a dead letter is settled."""
 
-    note = fields.String(validate=[validate.Length(1, 1000), check_storable])
+    note = fields.String(validate=[validate.Length(1, 1000), require_storable])
 
 
 class ResolveSelectionSchema(SelectionSchema, NoteSchema):

@@ -5,8 +5,8 @@ from typing import Any
 from marshmallow import Schema, fields, post_load, validate
 
 from api.schemas.base import Choice, Moment, StrictSchema
-from api.schemas.dead_letters import check_storable
 from api.schemas.jobs import DEFAULT_LIMIT, MAX_LIMIT
+from api.schemas.labels import require_storable
 from services.webhooks.addresses import MAX_URL_CHARS
 from services.webhooks.deliveries import STATUSES
 from services.webhooks.endpoints import MAX_OVERLAP_H
@@ -28,16 +28,16 @@ class EndpointChangesSchema(StrictSchema):
     """What may be changed of an endpoint; what is not named stays."""
 
     url = fields.String(
-        validate=[validate.Length(1, MAX_URL_CHARS), check_storable],
+        validate=[validate.Length(1, MAX_URL_CHARS), require_storable],
         metadata={"description": "An https address", "example": "https://example.org/hook"},
     )
     events = fields.List(
-        fields.String(validate=check_storable),
+        fields.String(validate=require_storable),
         validate=validate.Length(1, 2 * len(EVENTS)),
         metadata=EVENT_NAMES,
     )
     description = fields.String(
-        validate=[validate.Length(max=MAX_DESCRIPTION_CHARS), check_storable]
+        validate=[validate.Length(max=MAX_DESCRIPTION_CHARS), require_storable]
     )
     is_paused = fields.Boolean(metadata={"description": "true: send it nothing for now"})
 
@@ -52,11 +52,11 @@ class EndpointFormSchema(EndpointChangesSchema):
 
     url = fields.String(
         required=True,
-        validate=[validate.Length(1, MAX_URL_CHARS), check_storable],
+        validate=[validate.Length(1, MAX_URL_CHARS), require_storable],
         metadata={"description": "An https address", "example": "https://example.org/hook"},
     )
     events = fields.List(
-        fields.String(validate=check_storable),
+        fields.String(validate=require_storable),
         load_default=list(ENDS),
         validate=validate.Length(1, 2 * len(EVENTS)),
         metadata=EVENT_NAMES,
