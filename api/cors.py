@@ -8,6 +8,8 @@ from config import Settings
 EXPOSED = [
     "Location",
     "Retry-After",
+    "Retry-After-Ms",
+    "X-Should-Retry",
     "RateLimit-Limit",
     "RateLimit-Remaining",
     "RateLimit-Reset",

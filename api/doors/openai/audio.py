@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask.views import MethodView
 from marshmallow import Schema
 
@@ -35,6 +35,7 @@ from api.idempotency import PARAMETER, REPLAYED_HEADERS, mark_replayed
 from api.multipart import FILE, MAX_PARTS, Form
 from api.schemas.base import NoQuerySchema
 from api.sse import MEDIA_TYPE
+from api.submission_codes import BODY_CODES, OPTION_CODES, RECORDING_CODES, STORAGE_CODES
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
 from domain.errors import FileMissing
 from formats.doors.openai import render_answer
@@ -48,25 +49,16 @@ HEADERS = {**JOB_HEADERS, **REPLAYED_HEADERS}
 TEXT = {"type": "string"}
 TEXTS = ("text/plain", "application/x-subrip", "text/vtt")
 CODES = (
-    "request_invalid",
-    "upload_interrupted",
-    "length_required",
-    "upload_too_large",
-    "media_type_unsupported",
-    "validation_error",
-    "option_invalid",
+    *BODY_CODES,
+    *OPTION_CODES,
     "file_missing",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
+    *RECORDING_CODES,
     "job_cancelled",
     "idempotency_conflict",
     "server_busy",
     "too_many_streams",
     "database_unavailable",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
 )
 
 
@@ -80,7 +72,8 @@ def bound_body() -> None:
     """Refuse what no form could mend before the body is read."""
     current_client()
     is_job_kept()
-    limit_upload(overhead_bytes=FORM_OVERHEAD_BYTES)
+    if request.method == "POST":  # a browser that asks for leave sends no body
+        limit_upload(overhead_bytes=FORM_OVERHEAD_BYTES)
 
 
 @blp.route("/v1/audio/transcriptions")
