@@ -4,10 +4,10 @@ import time
 from contextlib import nullcontext, suppress
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from flask import Response, jsonify, request
 from flask.views import MethodView
+from marshmallow import fields
 
 from api.admission import outside
 from api.blueprint import Blueprint
@@ -27,28 +27,34 @@ from api.doors.elevenlabs.schemas import (
 from api.doors.elevenlabs.translation import door_fields_of, options_of
 from api.doors.form import Pairs
 from api.doors.problem import answer_problems
+from api.doors.submission import door_submission
 from api.doors.waiting import (
     JOB_HEADER,
     JOB_HEADERS,
     KEEP_PARAMETER,
-    answer_nobody,
     await_job,
     is_job_kept,
     waiting_place,
 )
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
-from api.idempotency import REPLAYED_HEADERS, idempotency, idempotency_key, mark_replayed
+from api.idempotency import REPLAYED_HEADERS, idempotency_key, mark_replayed
 from api.schemas.base import NoQuerySchema
+from api.submission_codes import (
+    BODY_CODES,
+    OPTION_CODES,
+    RECORDING_CODES,
+    SOURCE_CODES,
+    STORAGE_CODES,
+)
 from api.transcriptions import parse_job_id
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
 from domain.errors import JobStateConflict, ResultNotReady
 from domain.lifecycle import Priority
-from domain.submission import Submission
 from formats.doors.elevenlabs import render_transcription
 from services.backlog import require_capacity
 from services.jobs import Submitted, cancel_job, get_job, purge_job, submit_once
 from services.log_context import current_request_id
-from services.synchronous import ClientGone, Finished, finished_transcript
+from services.synchronous import Finished, finished_transcript
 from services.views import JobView
 from services.waiting import wait_for_change
 from services.webhooks.told_at_endpoints import tell_endpoints
@@ -69,32 +75,21 @@ class ElevenLabsBlueprint(Blueprint):
 
 blp = ElevenLabsBlueprint(DOOR, __name__, description="ElevenLabs' API for recordings")
 answer_problems(blp, render_problem)
-blp.register_error_handler(ClientGone, answer_nobody)
 
 FORM = {
     "required": True,
     "content": {"multipart/form-data": {"schema": ConvertFormSchema}},
 }
 FAILURES = (
-    "request_invalid",
-    "upload_interrupted",
-    "length_required",
-    "upload_too_large",
-    "media_type_unsupported",
-    "validation_error",
-    "option_invalid",
+    *BODY_CODES,
+    *OPTION_CODES,
     "file_missing",
-    "source_url_refused",
-    "source_unavailable",
-    "audio_unreadable",
-    "audio_stream_missing",
-    "audio_empty",
-    "audio_too_long",
+    *SOURCE_CODES,
+    *RECORDING_CODES,
     "server_busy",
     "too_many_streams",
     "job_cancelled",
-    "storage_error",
-    "storage_full",
+    *STORAGE_CODES,
     "database_unavailable",
 )
 
@@ -126,7 +121,7 @@ class SpeechToText(MethodView):
         is_webhook = bool(form.get("webhook"))
         with nullcontext() if is_webhook else waiting_place():
             made = submit(form)
-            response = _receipt(made.job_id) if is_webhook else _answer(await_job(made.job_id))
+            response = _receipt(made) if is_webhook else _await_answer(made)
         response.headers[JOB_HEADER] = str(made.job_id)
         return mark_replayed(response) if made.is_replayed else response
 
@@ -171,31 +166,26 @@ class Transcript(MethodView):
         return jsonify(ElevenLabsDeletedSchema().dump({"message": "the transcript was deleted"}))
 
 
-def _require_capacity(fields: Pairs) -> None:
+def _require_capacity(before_file: Pairs) -> None:
     """Let nobody send a recording who would wait too long for its transcript."""
-    if ("webhook", "true") not in fields:
+    if not any(n == "webhook" and v in fields.Boolean.truthy for n, v in before_file):
         require_capacity(current_services())
 
 
 def submit(form: dict[str, Any]) -> Submitted:
     """Make the request a job. Raises as `submit_once`, and for what cannot be done as asked."""
-    services, principal = current_services(), current_principal()
+    services = current_services()
     options = options_of(services.settings, form)
     is_webhook = bool(form.get("webhook"))
     webhook = _webhook(form) if is_webhook else None
     recording = store_recording(form)
-    submission = Submission(
-        tenant=principal.tenant,
-        key_id=principal.key_id,
-        client=current_client(),
-        priority=Priority.NORMAL if is_webhook else Priority.HIGH,
+    submission = door_submission(
+        DOOR,
         filename=recording.filename,
         content_type=recording.content_type,
-        request_id=current_request_id(),
-        door=DOOR,
         door_fields=door_fields_of(form),
+        priority=Priority.NORMAL if is_webhook else Priority.HIGH,
         webhook=webhook,
-        **idempotency(),
     )
     return submit_once(services, recording.stored, options, submission)
 
@@ -220,19 +210,26 @@ def _webhook(form: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _await_answer(made: Submitted) -> Response:
+    # Of an earlier request whose client may wait as well.
+    return _answer(await_job(made.job_id, keep=made.is_replayed))
+
+
 def _answer(finished: Finished) -> Response:
     job, transcript = finished
-    fields = job.door_fields if job.door == DOOR else {}
-    return jsonify(
-        render_transcription(transcript, transcription_id=str(job.job_id), fields=fields)
-    )
+    kept = job.door_fields if job.door == DOOR else {}
+    return jsonify(render_transcription(transcript, transcription_id=str(job.job_id), fields=kept))
 
 
-def _receipt(job_id: UUID) -> Response:
+def _receipt(made: Submitted) -> Response:
+    request_id = current_request_id()
+    if made.is_replayed:  # the webhook names the request that made the job
+        job = get_job(current_services(), made.job_id, tenant=current_tenant())
+        request_id = job.request_id
     body = {
         "message": "the transcript will be sent to the webhook endpoints",
-        "request_id": current_request_id(),
-        "transcription_id": str(job_id),
+        "request_id": request_id,
+        "transcription_id": str(made.job_id),
     }
     response = jsonify(ElevenLabsWebhookReceiptSchema().dump(body))
     response.status_code = HTTPStatus.ACCEPTED

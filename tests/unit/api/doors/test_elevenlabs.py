@@ -22,9 +22,7 @@ from api.doors.elevenlabs import recordings, tokens, views
 from domain.errors import (
     JobCancelled,
     JobStateConflict,
-    OptionInvalid,
     ScopeMissing,
-    ServerBusy,
     SourceRefused,
     TooManyJobs,
 )
@@ -33,55 +31,11 @@ from services.event_hub import EventHub
 from services.fetching import Fetched
 from services.single_use_tokens import IssuedToken
 from services.synchronous import ClientGone
-from tests.unit.api.fake_jobs import NOW, make_transcript
+from tests.unit.api.doors.elevenlabs_door import Door
+from tests.unit.api.fake_jobs import NOW
 
 URL = "/v1/speech-to-text"
 ONCE = RequestOptions(max_retries=0)
-
-
-class Door:
-    """What the views call, in memory."""
-
-    def __init__(self, jobs):
-        self.jobs = jobs
-        self.failure = None  # what waiting for the job ends with
-        self.is_busy = False
-        self.told = []
-
-    def install(self, monkeypatch):
-        for name in ("submit_once", "get_job", "cancel_job", "purge_job"):
-            monkeypatch.setattr(views, name, getattr(self.jobs, name))
-        for name in ("await_job", "finished_transcript", "require_capacity", "tell_endpoints"):
-            monkeypatch.setattr(views, name, getattr(self, name))
-        monkeypatch.setattr(views, "wait_for_change", self.finish_stopping)
-
-    def await_job(self, job_id):
-        if self.failure is not None:
-            raise self.failure
-        job = self.jobs.jobs[job_id]
-        submitted = self.jobs.submitted[-1]
-        fields = {"door": submitted["door"], "door_fields": submitted["door_fields"]}
-        self.jobs.jobs[job_id] = replace(job, status="completed", **fields)
-        return self.jobs.jobs[job_id], make_transcript()
-
-    def finished_transcript(self, _services, job_id, *, tenant):
-        return self.jobs.get_job(None, job_id, tenant=tenant), make_transcript()
-
-    def finish_stopping(self, _services, job_id, *, timeout_s, since, tenant):
-        """Go on once more, and then stop."""
-        changes = {"progress": 0.5} if since.progress == 0.0 else {"status": "cancelled"}
-        self.jobs.jobs[job_id] = replace(since, **changes)
-        return self.jobs.jobs[job_id]
-
-    def require_capacity(self, _services):
-        if self.is_busy:
-            raise ServerBusy("too much to do", retry_after_s=17)
-
-    def tell_endpoints(self, _services, tenant, **asked):
-        if not asked["endpoint_id"]:
-            self.told.append({"tenant": tenant, **asked})
-            return {"url": None, "style": asked["style"], "data": asked["data"]}
-        raise OptionInvalid("there is no webhook endpoint with this id", option="webhook_id")
 
 
 @pytest.fixture
@@ -109,6 +63,17 @@ def speech(http):
 def convert(speech, content=b"RIFF", **fields):
     options = {"model_id": "scribe_v2", "file": ("talk.mp3", content), **fields}
     return speech.speech_to_text.convert(**options, request_options=ONCE)
+
+
+def submit_again(jobs, monkeypatch, **first):
+    """From now on every submission is a repetition; of a job with these fields."""
+
+    def submit_once(services, stored, options, submission):
+        made = jobs.submit_once(services, stored, options, submission)
+        jobs.jobs[made.job_id] = replace(jobs.jobs[made.job_id], **first)
+        return replace(made, is_replayed=True)
+
+    monkeypatch.setattr(views, "submit_once", submit_once)
 
 
 def test_the_least_that_the_client_can_ask_for_becomes_an_urgent_job(speech, jobs, settings):
@@ -256,10 +221,13 @@ def test_a_webhook_that_is_not_there_is_refused_before_the_job_is_made(speech, j
     assert (jobs.submitted, files_on_disk()) == ([], [])
 
 
-def test_a_job_with_a_webhook_needs_no_capacity_now(speech, door):
+@pytest.mark.parametrize("truth", ["true", "True", "1"])
+def test_a_job_with_a_webhook_needs_no_capacity_now(http, door, truth):
     door.is_busy = True
 
-    assert convert(speech, webhook=True).transcription_id
+    answer = http.post(URL, data={"model_id": "tiny", "webhook": truth}, files={"file": b"x"})
+
+    assert (answer.status_code, len(door.told)) == (202, 1)
 
 
 @pytest.mark.parametrize("given", [{}, {"file": None, "source_url": "https://example.org/a"}])
@@ -351,13 +319,7 @@ def test_a_tenant_without_room_is_told_so_in_this_shape(speech, limits):
 
 
 def test_a_submission_that_is_sent_again_says_so(http, jobs, monkeypatch):
-    keys = []
-
-    def submit_again(services, stored, options, submission):
-        keys.append(submission.idempotency_key)
-        return replace(jobs.submit_once(services, stored, options, submission), is_replayed=True)
-
-    monkeypatch.setattr(views, "submit_once", submit_again)
+    submit_again(jobs, monkeypatch)
 
     answer = http.post(
         URL,
@@ -366,8 +328,32 @@ def test_a_submission_that_is_sent_again_says_so(http, jobs, monkeypatch):
         headers={"Idempotency-Key": "one"},
     )
 
-    assert (answer.status_code, keys) == (200, ["one"])
+    (call,) = jobs.submitted
+    assert (answer.status_code, call["idempotency_key"]) == (200, "one")
     assert answer.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_repetition_leaves_the_job_of_the_first_request_alone(http, jobs, door, monkeypatch):
+    form = {"data": {"model_id": "tiny"}, "files": {"file": b"x"}}
+
+    http.post(URL, **form)
+    submit_again(jobs, monkeypatch)
+    http.post(URL, **form, headers={"Idempotency-Key": "one", "X-Keep-Job": "false"})
+
+    assert door.kept == [False, True]
+
+
+def test_a_repetition_names_the_request_that_the_webhook_will_name(http, jobs, monkeypatch):
+    submit_again(jobs, monkeypatch, request_id="the-first")
+
+    answer = http.post(
+        URL,
+        data={"model_id": "tiny", "webhook": "true"},
+        files={"file": b"x"},
+        headers={"Idempotency-Key": "one"},
+    )
+
+    assert (answer.status_code, answer.json()["request_id"]) == (202, "the-first")
 
 
 def test_a_client_that_is_gone_gets_no_answer(http, door):
