@@ -5,7 +5,7 @@ model and no field that only OpenAI knows. OpenAI's form always names a model. S
 docs/compatibility.md.
 """
 
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, jsonify, url_for
@@ -15,13 +15,14 @@ from api.doors.form import Pairs, values_of
 from api.doors.native.problems import answer
 from api.doors.native.schemas import NativeCreatedSchema, NativeFormSchema
 from api.doors.openai.names import HOSTED_MODELS
-from api.doors.problem import Refused, problem_of
+from api.doors.problem import Problem, Refused, problem_of
+from api.doors.waiting import JOB_HEADER
 from api.idempotency import idempotency, mark_replayed
 from api.multipart import FILE, Form
 from api.submissions import current_submission
 from api.transcriptions import recording_of
 from config import Settings
-from domain.errors import FileMissing, OptionInvalid
+from domain.errors import FileMissing
 from domain.options import TranscriptionOptions, check_options
 from formats.doors.native import GRANULARITY, display_name, status_word
 from services.jobs import get_job, submit_once
@@ -71,7 +72,7 @@ def accept(form: Form) -> Response:
     try:
         return _accept(form)
     except Exception as error:  # noqa: BLE001 - every kind has its answer, and is logged there
-        return answer(problem_of(_renamed(error)))
+        return answer(_renamed(problem_of(error)))
 
 
 def options_of(settings: Settings, values: dict[str, Any]) -> TranscriptionOptions:
@@ -108,21 +109,17 @@ def _accept(form: Form) -> Response:
     if form.file is None and "audio_url" not in values:
         raise FileMissing("the form has no part named 'file', and no audio_url", option=FILE)
     keep = recording_of(form.file, values.get("audio_url"))
-    submit = partial(
-        current_submission,
-        values,
+    # Before the recording is kept: this refuses a webhook that must not be called.
+    submission = current_submission(values, once=idempotency())
+    recording = keep()
+    submission = replace(
+        submission,
+        filename=recording.filename,
+        content_type=recording.content_type,
         door=DOOR,
         door_fields={GRANULARITY: values[GRANULARITY]},
-        once=idempotency(),
     )
-    submit(filename=None, content_type=None)  # refuses a webhook before the recording is kept
-    recording = keep()
-    made = submit_once(
-        services,
-        recording.stored,
-        options,
-        submit(filename=recording.filename, content_type=recording.content_type),
-    )
+    made = submit_once(services, recording.stored, options, submission)
     job = get_job(services, made.job_id, tenant=current_tenant())
     response = jsonify(
         NativeCreatedSchema().dump(
@@ -135,18 +132,20 @@ def _accept(form: Form) -> Response:
         )
     )
     response.status_code = 201
-    response.headers["X-Job-ID"] = str(job.job_id)
+    response.headers[JOB_HEADER] = str(job.job_id)
     response.headers["Location"] = url_for("native_jobs.Job", job_id=job.job_id)
     return mark_replayed(response) if made.is_replayed else response
 
 
-def _renamed(error: Exception) -> Exception:
-    """The error with the name that the field has in this form."""
-    if not isinstance(error, OptionInvalid):
-        return error
-    option = str(error.details.get("option", ""))
-    if option not in THEIR_NAME:
-        return error
-    theirs = THEIR_NAME[option]
-    details = {**error.details, "option": theirs}
-    return OptionInvalid(error.message.replace(option, theirs), **details)
+def _renamed(problem: Problem) -> Problem:
+    """The failure with the name that the field has in this form."""
+    ours = problem.field
+    if ours not in THEIR_NAME:
+        return problem
+    theirs = THEIR_NAME[ours]
+    return replace(
+        problem,
+        field=theirs,
+        message=problem.message.replace(ours, theirs),
+        details={**problem.details, "option": theirs},
+    )

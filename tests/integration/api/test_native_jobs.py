@@ -108,6 +108,7 @@ def test_an_address_that_may_not_be_called_is_refused_under_its_own_name(client)
     )
 
     assert error_of(answer) == (422, "source_url_refused")
+    assert answer.json["error"]["details"]["option"] == "audio_url"
 
 
 def test_a_submission_without_a_recording_or_with_none_is_refused(client, services, submit):
