@@ -83,6 +83,7 @@ FORM = {
 FAILURES = (
     *BODY_CODES,
     *OPTION_CODES,
+    "idempotency_conflict",
     "file_missing",
     *SOURCE_CODES,
     *RECORDING_CODES,
