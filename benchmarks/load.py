@@ -170,8 +170,10 @@ def facts(measured: Load) -> dict[str, Any]:
         "seconds": measured.seconds,
         "statuses": {str(status): count for status, count in measured.statuses.items()},
         "broken": measured.broken,
-        "submit_s": measured.submit_s,
-        "memory_mib": measured.memory,
+        "submit_s": [round(spent, 3) for spent in measured.submit_s],
+        "memory_mib": [
+            {name: round(mib, 1) for name, mib in row.items()} for row in measured.memory
+        ],
     }
 
 

@@ -15,7 +15,7 @@ from audio.decode import decode
 from benchmarks.speed_sides import CONTENDERS, Library
 from config import Settings
 from domain.options import DecodeMode, TranscriptionOptions
-from engines.base import Samples
+from engines.base import Engine, Samples
 from engines.registry import get_loader
 
 Source = Samples | Path  # samples as `Engine.transcribe` takes them, or a file to decode first
@@ -24,6 +24,7 @@ COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}  # of faster-whisper
 DECODE_TIMEOUT_S = 600.0
 SHAREABLE = ("openai_whisper", "batched")  # whose recordings share the steps of the decoder
 MOST_AT_ONCE = 16
+LARGEST_BATCH = 64  # windows that an engine decodes side by side, on any device
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,14 @@ class Side(Protocol):
 class EngineSide:
     """One of this project's engines, as a worker's child calls it."""
 
-    def __init__(self, order: Order, *, engine: str, decode_mode: DecodeMode) -> None:
+    def __init__(
+        self,
+        order: Order,
+        *,
+        engine: str,
+        decode_mode: DecodeMode,
+        most_windows: int | None = None,  # side by side; as many as pay without it
+    ) -> None:
         self._settings = Settings().model_copy(
             update={
                 "model_dir": Path(order.model_dir),
@@ -77,9 +85,12 @@ class EngineSide:
         self._engine = loader.load(order.model_size, self.device)
         self._options = TranscriptionOptions(order.model_size, decode_mode=decode_mode)
         self._is_shareable = (engine, decode_mode) == SHAREABLE
+        self._most_windows = most_windows
 
     def transcribe_all(self, recordings: Sequence[Source]) -> list[Heard]:
         """Side by side where the engine lets recordings share its steps, else one by one."""
+        if self._most_windows:  # each time: the decoder is made when it first hears something
+            shrink_batch(self._engine, self._most_windows)
         if not self._is_shareable:
             return [self._hear(recording) for recording in recordings]
         with ThreadPoolExecutor(max_workers=min(len(recordings), MOST_AT_ONCE)) as threads:
@@ -103,6 +114,14 @@ class EngineSide:
             max_duration_s=self._settings.max_audio_duration_s,
             timeout_s=DECODE_TIMEOUT_S,
         ).samples
+
+
+def shrink_batch(engine: Engine, most_windows: int) -> None:
+    """Have an engine decode at most so many windows side by side, a power of two."""
+    below = LARGEST_BATCH
+    while below > most_windows:
+        engine.shrink_batch(below)
+        below //= 2
 
 
 class WhisperSide:

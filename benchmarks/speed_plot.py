@@ -19,6 +19,9 @@ from benchmarks.speed_turns import Standing
 # Colour and sign: the sign of a bar is that of its point.
 LOOKS = {
     "ours": ("#12805c", "o"),
+    "ours-8": ("#2c8f6a", "p"),
+    "ours-4": ("#55a886", "h"),
+    "ours-2": ("#7fc2a5", "d"),
     "ours-ctranslate2": ("#4fb28f", "s"),
     "ours-sequential": ("#9ad3bd", "D"),
     "whisper": ("#59636e", "X"),

@@ -41,6 +41,7 @@ class Contender:
         return self.options.get("decode_mode") == "batched"
 
 
+FEWER_WINDOWS = (8, 4, 2)  # side by side, by halves: as an engine does that is short of memory
 OURS = Contender(
     "ours", "ours", Library.ENGINE, {"engine": "openai_whisper", "decode_mode": "batched"}
 )
@@ -52,6 +53,13 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         OURS,
+        *(
+            Contender(
+                f"ours-{windows}", f"ours, {windows} windows at once", Library.ENGINE,
+                {"engine": "openai_whisper", "decode_mode": "batched", "most_windows": windows},
+            )
+            for windows in FEWER_WINDOWS
+        ),
         Contender(
             "ours-ctranslate2", "ours, on CTranslate2", Library.ENGINE,
             {"engine": "faster_whisper", "decode_mode": "batched"},

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.manifest import Recording
-from benchmarks.speed_libraries import Heard
+from benchmarks.speed_libraries import Heard, shrink_batch
 from benchmarks.speed_libraries import take_turn as answer_one
 from benchmarks.speed_process import Answer
 from benchmarks.speed_rounds import Plan, count_all, measure_gain, run_round, take_turn
@@ -52,7 +52,27 @@ def test_only_batching_sides_of_ours_are_asked_for_the_gain():
 
     run_round(run, Plan({}, [Path("j.npy")], is_decoded=True), sides, number=0)
 
-    assert list(run.gains) == ["ours", "ours-ctranslate2"]
+    assert list(run.gains) == ["ours", "ours-8", "ours-4", "ours-2", "ours-ctranslate2"]
+
+
+class ShrinkingEngine:
+    def __init__(self, windows):
+        self.windows = windows
+
+    def shrink_batch(self, below):
+        if self.windows >= below > 2:
+            self.windows //= 2
+        return self.windows < below
+
+
+@pytest.mark.parametrize(("windows", "most", "left"), [(16, 4, 4), (64, 8, 8), (4, 8, 4)])
+def test_an_engine_is_shrunk_to_at_most_so_many_windows(windows, most, left):
+    engine = ShrinkingEngine(windows)
+
+    for _ in range(2):
+        shrink_batch(engine, most)
+
+    assert engine.windows == left
 
 
 def test_a_turn_adds_up_its_requests_and_counts_the_words():
