@@ -62,7 +62,6 @@ PIECE_CODES = (
     "media_type_unsupported",
     "upload_locked",
     *RECORDING_CODES,
-    "audio_decode_timeout",
     *TENANT_CODES,
     "idempotency_conflict",
     "database_unavailable",

@@ -18,7 +18,13 @@ TENANT_CODES = ("too_many_jobs", "quota_exceeded")
 # Of a recording that is fetched from an address.
 SOURCE_CODES = ("source_url_refused", "source_unavailable")
 # Of what came, once it was looked into.
-RECORDING_CODES = ("audio_unreadable", "audio_stream_missing", "audio_empty", "audio_too_long")
+RECORDING_CODES = (
+    "audio_unreadable",
+    "audio_stream_missing",
+    "audio_empty",
+    "audio_too_long",
+    "audio_decode_timeout",
+)
 STORAGE_CODES = ("storage_error", "storage_full")
 
 # Of `/transcribe/`.
@@ -32,7 +38,6 @@ SUBMISSION_CODES = (
     *SOURCE_CODES,
     "server_busy",
     *RECORDING_CODES,
-    "audio_decode_timeout",
     "database_unavailable",
     *STORAGE_CODES,
 )

@@ -6,7 +6,13 @@ from marshmallow import fields, validate
 
 from api.doors.assemblyai.body import MAX_PROMPT_CHARS, MAX_TERMS
 from api.schemas.base import Choice, StrictSchema
-from api.submission_codes import ARRIVAL_CODES, RECORDING_CODES, SOURCE_CODES, STORAGE_CODES
+from api.submission_codes import (
+    ARRIVAL_CODES,
+    RECORDING_CODES,
+    SOURCE_CODES,
+    STORAGE_CODES,
+    TENANT_CODES,
+)
 from formats.doors.assemblyai import STATUSES
 
 Schema = dict[str, Any]
@@ -172,6 +178,7 @@ ASK_FAILURES = (
     *SOURCE_CODES,
     "webhook_url_refused",
     *RECORDING_CODES,
+    *TENANT_CODES,
     "server_busy",
     *STORAGE_CODES,
     "database_unavailable",

@@ -7,7 +7,13 @@ from api.doors.deepgram.query import FLAGS, MAX_TAG_CHARS, MAX_TAGS, MAX_TERMS
 from api.doors.waiting import JOB_HEADERS, KEEP_PARAMETER
 from api.idempotency import PARAMETER as IDEMPOTENCY_PARAMETER
 from api.idempotency import REPLAYED_HEADERS
-from api.submission_codes import BODY_CODES, RECORDING_CODES, SOURCE_CODES, STORAGE_CODES
+from api.submission_codes import (
+    BODY_CODES,
+    RECORDING_CODES,
+    SOURCE_CODES,
+    STORAGE_CODES,
+    TENANT_CODES,
+)
 
 Schema = dict[str, Any]
 
@@ -106,6 +112,7 @@ FAILURES = (
     *SOURCE_CODES,
     "webhook_url_refused",
     *RECORDING_CODES,
+    *TENANT_CODES,
     "job_cancelled",
     "server_busy",
     "too_many_streams",

@@ -45,6 +45,7 @@ from api.submission_codes import (
     RECORDING_CODES,
     SOURCE_CODES,
     STORAGE_CODES,
+    TENANT_CODES,
 )
 from api.transcriptions import parse_job_id
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
@@ -87,6 +88,7 @@ FAILURES = (
     "file_missing",
     *SOURCE_CODES,
     *RECORDING_CODES,
+    *TENANT_CODES,
     "server_busy",
     "too_many_streams",
     "job_cancelled",

@@ -35,7 +35,13 @@ from api.idempotency import PARAMETER, REPLAYED_HEADERS, mark_replayed
 from api.multipart import FILE, MAX_PARTS, Form
 from api.schemas.base import NoQuerySchema
 from api.sse import MEDIA_TYPE
-from api.submission_codes import BODY_CODES, OPTION_CODES, RECORDING_CODES, STORAGE_CODES
+from api.submission_codes import (
+    BODY_CODES,
+    OPTION_CODES,
+    RECORDING_CODES,
+    STORAGE_CODES,
+    TENANT_CODES,
+)
 from api.uploads import FORM_OVERHEAD_BYTES, limit_upload
 from domain.errors import FileMissing
 from formats.doors.openai import render_answer
@@ -53,6 +59,7 @@ CODES = (
     *OPTION_CODES,
     "file_missing",
     *RECORDING_CODES,
+    *TENANT_CODES,
     "job_cancelled",
     "idempotency_conflict",
     "server_busy",
