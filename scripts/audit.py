@@ -34,7 +34,7 @@ def parse_expected(given: str | None) -> tuple[int, str] | None:
     if given is None:
         return None
     position, _, found = given.partition(":")
-    if not position.isdigit() or not found:
+    if not position.isdecimal() or not found:
         raise click.BadParameter("give POSITION:HASH, as an earlier check printed it")
     return int(position), found
 
