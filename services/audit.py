@@ -13,20 +13,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Executable, Text, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from domain.access import Principal
 from models import AuditEntry
 from services.client_stream import horizon
 from services.context import Services
+from services.prepared import RELAX, Parameters, Prepared
 
 Entry = AuditEntry
+entries: Any = AuditEntry.__table__
 
 SEAL_BATCH = 1_000
 READ_BATCH = 1_000
 BEGINNING = "0" * 64  # the hash before the first entry
 SEALER_LOCK = 7_305_005  # any fixed number beside those of the reconciler and the migrations
+RECORDED = ("tenant", "actor", "action", "target", "detail")
 HASHED = ("id", "at", "tenant", "actor", "action", "target", "detail")
 
 
@@ -68,17 +71,23 @@ def record_action(
     Its loss in a crash of Postgres is the price of not making each submission wait for the disk
     once more; such a crash loses what was done in the last fraction of a second.
     """
-    with services.open_session() as session:
-        session.execute(text("SET LOCAL synchronous_commit = off"))
-        session.execute(
-            insert(Entry).values(
-                tenant=principal.tenant,
-                actor=principal.actor,
-                action=action,
-                target=target,
-                detail=dict(detail or {}),
-            )
-        )
+    values = {
+        "tenant": principal.tenant,
+        "actor": principal.actor,
+        "action": action,
+        "target": target,
+        "detail": dict(detail or {}),
+    }
+    with services.open_statement() as session:
+        RECORD.run(session, values)
+
+
+def _record(parameter: Parameters) -> Executable:
+    values = {name: parameter(name, entries.c[name].type) for name in RECORDED}
+    return insert(entries).values(values).returning(RELAX.label("is_relaxed"))
+
+
+RECORD = Prepared("record_action", _record, returns={"is_relaxed": Text()})
 
 
 def seal_entries(services: Services) -> int:
