@@ -45,7 +45,7 @@ class TranscriptionOptions:
     task: Task = "transcribe"
     initial_prompt: str | None = None
     temperature: float | None = None  # None: Whisper's ladder 0, 0.2 ... 1
-    beam_size: int | None = None  # None: greedy
+    beam_size: int | None = None  # None: no beams, see docs/decisions/027
     word_timestamps: bool = False
     allow_downgrade: bool = True
     decode_mode: DecodeMode = "batched"  # sequential: each window reads the text before it

@@ -50,7 +50,7 @@ class OptionsSchema(StrictSchema):
         metadata={"description": "Absent: Whisper's ladder 0, 0.2 ... 1"},
     )
     beam_size = fields.Integer(
-        validate=validate.Range(1, MAX_BEAM_SIZE), metadata={"description": "Absent: greedy"}
+        validate=validate.Range(1, MAX_BEAM_SIZE), metadata={"description": "Absent: no beams"}
     )
     word_timestamps = fields.Boolean(metadata={"description": "A time span for every word"})
     allow_downgrade = fields.Boolean(

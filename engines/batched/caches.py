@@ -31,6 +31,11 @@ class CpuCache:
         halves = self._as_numpy(mixed.view(rows, count, 2, self._heads, -1))
         store_places(halves, slots.numpy(), first.numpy(), self._key_numbers, self._value_numbers)
 
+    def copy(self, source: int, target: int, places: int) -> None:
+        """The first places of one slot into another."""
+        self._key_numbers[target, :, :, :places] = self._key_numbers[source, :, :, :places]
+        self._value_numbers[target, :, :places] = self._value_numbers[source, :, :places]
+
     def attend(
         self, queries: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:

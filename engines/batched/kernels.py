@@ -62,9 +62,10 @@ def attend_places(
     and values (slots, heads, places, 64) float32, or
     bfloat16 as uint16; of the places `lengths[r]` count.
     """
-    heads = queries.shape[1]
-    for job in numba.prange(queries.shape[0] * heads):
-        row, head = job // heads, job % heads
+    rows, heads = queries.shape[:2]
+    for job in numba.prange(rows * heads):
+        # Rows of one slot after another: the second finds its keys and values in the cache.
+        row, head = job % rows, job // rows
         slot, length = slots[row], lengths[row]
         weights = np.zeros(length, np.float32)
         for d in range(WIDTH):
@@ -136,16 +137,25 @@ def _exp_sum(logits: Array, never: Array, begin: int, end: int, less: np.float32
 
 
 @compile_loops(**FAST)
-def choose_tokens(
-    logits: Array, never: Array, ranges: Array, stamps_from: int, tokens: Array, normalisers: Array
+def rank_tokens(
+    logits: Array,
+    never: Array,
+    ranges: Array,
+    stamps_from: int,
+    tokens: Array,
+    logprobs: Array,
+    normalisers: Array,
 ) -> None:
-    """For every row the likeliest token that may come, and the logarithm of the sum of the
-    exponentials of all that may: what is to be taken off a logit to make a log probability.
+    """For every row the likeliest token that may come and, if that is text, the next texts.
 
-    logits (rows, vocabulary) float32; never (vocabulary,) float32: 0, or FORBIDDEN for what no
-    row may have. Of row r text may come from `ranges[0, r]` to `stamps_from`, timestamps from
-    `ranges[1, r]` to `ranges[2, r]`; if these are likelier together than every single text, one
-    of them must come.
+    logits (rows, vocabulary) float32, overwritten where a text is taken; never (vocabulary,)
+    float32: 0, or FORBIDDEN for what no row may have. Of row r text may come from `ranges[0, r]`
+    to `stamps_from`, timestamps from `ranges[1, r]` to `ranges[2, r]`; if these are likelier
+    together than every single text, one of them must come.
+
+    tokens and logprobs (rows, count), what is behind the last token that may come has the log
+    probability FORBIDDEN; normalisers (rows,): the logarithm of the sum of the exponentials of
+    all that may come.
     """
     for row in numba.prange(logits.shape[0]):
         scores = logits[row]
@@ -153,11 +163,22 @@ def choose_tokens(
         text, best_text = _highest(scores, never, first_text, stamps_from)
         stamp, best_stamp = _highest(scores, never, first_stamp, end)
         stamps = best_stamp + np.log(_exp_sum(scores, never, first_stamp, end, best_stamp))
-        if first_stamp < end and stamps > best_text:
-            tokens[row], normalisers[row] = stamp, stamps
-            continue
-        highest = max(best_text, best_stamp)
-        tokens[row] = stamp if best_stamp > best_text else text
-        total = _exp_sum(scores, never, first_text, stamps_from, highest)
-        total += _exp_sum(scores, never, first_stamp, end, highest)
-        normalisers[row] = highest + np.log(total)
+        must_stamp = first_stamp < end and stamps > best_text
+        if must_stamp:
+            normaliser = stamps
+        else:
+            highest = max(best_text, best_stamp)
+            total = _exp_sum(scores, never, first_text, stamps_from, highest)
+            total += _exp_sum(scores, never, first_stamp, end, highest)
+            normaliser = highest + np.log(total)
+        normalisers[row] = normaliser
+        is_text = not must_stamp and best_text >= best_stamp
+        tokens[row, 0] = text if is_text else stamp
+        logprobs[row, 0] = (best_text if is_text else best_stamp) - normaliser
+        for place in range(1, tokens.shape[1]):
+            tokens[row, place], logprobs[row, place] = 0, FORBIDDEN
+            if is_text:
+                scores[text] = FORBIDDEN
+                text, best_text = _highest(scores, never, first_text, stamps_from)
+                tokens[row, place] = text
+                logprobs[row, place] = max(FORBIDDEN, best_text - normaliser)

@@ -5,17 +5,25 @@ from whisper.model import ModelDimensions, Whisper
 
 MIB = 1024 * 1024
 MOST = {"cpu": 16, "cuda": 64}  # more gains little: a step is bound by arithmetic by then
-ROOM_MB = 512  # for their keys and values, in main memory
+# Of a window's text, see `search`. A GPU's step has fixed shapes, and searches greedily.
+HYPOTHESES = {"cpu": 3, "cuda": 1}
+ROWS_PER_SLOT = {"cpu": 2, "cuda": 1}  # hypotheses that a window mostly has, measured
+ROOM_MB = 768  # for their keys and values, in main memory
 GPU_SHARE = 0.4  # of what is free on a GPU; the encoder and the pool's other models want some
 FEWEST = 2
 
 
 def slots_for(dims: ModelDimensions, dtype: torch.dtype, device: str) -> int:
     """Slots of a decoder on `device`, by what the keys and values of one window take."""
-    kind = "cpu" if device == "cpu" else "cuda"
+    kind = kind_of(device)
     room_mb = ROOM_MB if kind == "cpu" else GPU_SHARE * free_gpu_mb(device)
-    fitting = int(room_mb / slot_mb(dims, dtype))
+    fitting = int(room_mb / slot_mb(dims, dtype, HYPOTHESES[kind]))
     return max(FEWEST, min(MOST[kind], fitting))
+
+
+def kind_of(device: str) -> str:
+    """What `MOST` and `HYPOTHESES` have a number for, of a device as torch names it."""
+    return "cpu" if device == "cpu" else "cuda"
 
 
 def free_gpu_mb(device: str) -> float:
@@ -30,8 +38,8 @@ def weights_mb(model: Whisper, dtype: torch.dtype) -> float:
     return float(numbers * dtype.itemsize) / MIB
 
 
-def slot_mb(dims: ModelDimensions, dtype: torch.dtype) -> float:
-    """Keys and values of one window in MiB: of the recording, and of its own text."""
-    places = dims.n_audio_ctx + dims.n_text_ctx
+def slot_mb(dims: ModelDimensions, dtype: torch.dtype, hypotheses: int) -> float:
+    """Keys and values of one window in MiB: of the recording, and of each hypothesis."""
+    places = dims.n_audio_ctx + hypotheses * dims.n_text_ctx
     numbers = 2 * dims.n_text_layer * dims.n_text_state * places
     return float(numbers * dtype.itemsize) / MIB

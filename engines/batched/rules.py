@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from whisper.tokenizer import Tokenizer
 
-from engines.batched.kernels import FORBIDDEN, choose_tokens
+from engines.batched.kernels import FORBIDDEN, rank_tokens
 
 MAX_FIRST_STAMP = 50  # 1.0 s: a first timestamp may not lie later
 PAIR = 2
@@ -54,6 +54,19 @@ class RuleState:
             state[rows] = -1
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """What may come next in every row, the likeliest first.
+
+    After a likeliest token that is text come the next texts, as far as there are columns; after
+    any other, and where there is no other text, tokens with the log probability FORBIDDEN.
+    """
+
+    tokens: torch.Tensor  # (rows, count)
+    logprobs: torch.Tensor  # (rows, count)
+    normalisers: torch.Tensor  # (rows,): what makes a log probability when taken off a logit
+
+
 class TokenRules:
     """The rules of one tokenizer."""
 
@@ -67,24 +80,24 @@ class TokenRules:
         self.never[self._suppressed(tokenizer)] = NEVER
         self._never_numbers = self.never.clamp(min=float(FORBIDDEN)).cpu().numpy()
 
-    def choose(self, logits: torch.Tensor, state: RuleState) -> tuple[torch.Tensor, torch.Tensor]:
-        """The likeliest token of every row that may come, and what to take off the logits of
-        those that may to make log probabilities of them; of logits (rows, vocabulary), float32.
+    def rank(self, logits: torch.Tensor, state: RuleState, count: int) -> "Ranked":
+        """Up to `count` tokens that may come next, of logits (rows, vocabulary), float32, on a
+        CPU. The logits of the tokens are overwritten.
         """
-        if logits.device.type != "cpu":
-            allowed = self.apply(logits, state)
-            return allowed.argmax(dim=-1), allowed.logsumexp(dim=-1)
-        tokens = torch.empty(len(logits), dtype=torch.long)
-        normalisers = torch.empty(len(logits))
-        choose_tokens(
+        rows = len(logits)
+        ranked = Ranked(
+            torch.empty(rows, count, dtype=torch.long), torch.empty(rows, count), torch.empty(rows)
+        )
+        rank_tokens(
             logits.numpy(),
             self._never_numbers,
             self._ranges(state).numpy(),
             self.stamps_from,
-            tokens.numpy(),
-            normalisers.numpy(),
+            ranked.tokens.numpy(),
+            ranked.logprobs.numpy(),
+            ranked.normalisers.numpy(),
         )
-        return tokens, normalisers
+        return ranked
 
     def apply(self, logits: torch.Tensor, state: RuleState) -> torch.Tensor:
         """The logits (rows, vocabulary), float32, with minus infinity where a rule forbids."""

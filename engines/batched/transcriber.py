@@ -19,7 +19,14 @@ from engines.batched.device_slots import DeviceSlotDecoder
 from engines.batched.listening import PLAN_VERSION, WhisperListener
 from engines.batched.network import FusedWhisper
 from engines.batched.precision import Precision
-from engines.batched.room import FEWEST, slot_mb, weights_mb
+from engines.batched.room import (
+    FEWEST,
+    HYPOTHESES,
+    ROWS_PER_SLOT,
+    kind_of,
+    slot_mb,
+    weights_mb,
+)
 from engines.batched.run import RecordingRun
 from engines.batched.sharing import ADMITTED_PER_STEP, SharedDecoder
 from engines.batched.slots import SlotDecoder
@@ -41,15 +48,20 @@ class BatchedWhisper:
         self._share = share
         self.slots = slots
         self._shrinking = Lock()
+        kind = kind_of(model.device.type)
+        hypotheses = HYPOTHESES[kind]
+        rows = slots * ROWS_PER_SLOT[kind]
         self._network = FusedWhisper(
-            model, dtype=precision.dtype, weights=precision.weights, rows=slots
+            model, dtype=precision.dtype, weights=precision.weights, rows=rows
         )
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder: WindowDecoder
         self._encoder: DeviceEncoder | None = None
         admitted = ADMITTED_PER_STEP
-        if self._network.device.type == "cpu":
-            self._decoder = SlotDecoder(self._network, tokenizer, slots=slots)
+        if kind == "cpu":
+            self._decoder = SlotDecoder(
+                self._network, tokenizer, slots=slots, hypotheses=hypotheses
+            )
         else:
             self._decoder = decoder = DeviceSlotDecoder(self._network, tokenizer, slots=slots)
             self._encoder, admitted = decoder.encoder, MICRO_BATCH
@@ -60,7 +72,7 @@ class BatchedWhisper:
         self._looked_at_s = float("-inf")
         self._looked_for = 0  # the thread whose numbers were set
         self._weights_mb = weights_mb(model, precision.weights)
-        self._slot_mb = slot_mb(model.dims, precision.dtype)
+        self._slot_mb = slot_mb(model.dims, precision.dtype, hypotheses)
 
     @property
     def memory_mb(self) -> float:

@@ -32,8 +32,8 @@ def network(dtype):
     return FusedWhisper(tiny(), dtype=dtype, rows=SLOTS)
 
 
-def decoder(dtype, slots=SLOTS):
-    return SlotDecoder(network(dtype), TOKENIZER, slots=slots)
+def decoder(dtype, slots=SLOTS, **options):
+    return SlotDecoder(network(dtype), TOKENIZER, slots=slots, **options)
 
 
 @cache

@@ -84,7 +84,7 @@ def test_the_decoder_scores_a_text_as_whisper_does():
     tokens = [*PROMPT, TOKENIZER.timestamp_begin, *TOKENIZER.encode(" It was the best of times")]
     slots = decoder(torch.float32)
 
-    where = slots._place(features)
+    where = torch.tensor([slots._place(features)])
     at_once = slots._forward(torch.tensor([tokens]), where, slice(None))[0]
     slots._position[where] = 0
     one_by_one = []

@@ -9,10 +9,11 @@ BASE = ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6)
 LARGE = ModelDimensions(128, 1500, 1280, 20, 32, 51866, 448, 1280, 20, 32)
 
 
-def test_a_slot_holds_keys_and_values_of_all_layers_and_places():
-    megabytes = slot_mb(BASE, torch.bfloat16)
+@pytest.mark.parametrize("hypotheses", [1, 3])
+def test_a_slot_holds_keys_and_values_of_all_layers_and_places(hypotheses):
+    megabytes = slot_mb(BASE, torch.bfloat16, hypotheses)
 
-    assert megabytes == pytest.approx(2 * 6 * 512 * (1500 + 448) * 2 / 1024**2)
+    assert megabytes == pytest.approx(2 * 6 * 512 * (1500 + hypotheses * 448) * 2 / 1024**2)
 
 
 @pytest.mark.parametrize(

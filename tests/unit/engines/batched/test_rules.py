@@ -6,10 +6,12 @@ import torch
 from whisper.decoding import ApplyTimestampRules, SuppressBlank, SuppressTokens
 from whisper.tokenizer import get_tokenizer
 
+from engines.batched.kernels import FORBIDDEN
 from engines.batched.rules import MAX_FIRST_STAMP, RuleState, TokenRules
 
 ROWS = 2500  # random ones, for each of the tokenizers
 AT_ONCE = 100
+RANKED = 3
 STAMPS = 1501  # 0.00 to 30.00 s
 CPU = torch.device("cpu")
 
@@ -230,39 +232,72 @@ def test_cleared_rows_begin_anew_and_the_others_go_on():
     ]
 
 
-def test_the_chosen_token_is_the_likeliest_that_the_rules_allow(case):
+def test_the_first_ranked_token_is_the_likeliest_that_the_rules_allow(case):
     histories, logits = random_rows(case, np.random.default_rng(11))
     state = case.state_after(histories)
-
-    tokens, normalisers = case.rules.choose(logits, state)
-
     allowed = case.rules.apply(logits, state)
-    assert torch.equal(tokens, allowed.argmax(dim=-1))
-    torch.testing.assert_close(normalisers, allowed.logsumexp(dim=-1), rtol=1e-6, atol=2e-6)
+
+    ranked = case.rules.rank(logits, state, 1)
+
+    assert torch.equal(ranked.tokens[:, 0], allowed.argmax(dim=-1))
+    torch.testing.assert_close(ranked.normalisers, allowed.logsumexp(dim=-1), rtol=1e-6, atol=2e-6)
+    likeliest = allowed.log_softmax(dim=-1).amax(dim=-1)
+    torch.testing.assert_close(ranked.logprobs[:, 0], likeliest, rtol=1e-6, atol=5e-6)
 
 
-def test_the_first_of_equally_likely_tokens_is_chosen(case):
+def test_behind_a_likeliest_text_come_the_next_texts(case):
+    histories, logits = random_rows(case, np.random.default_rng(17))
+    state = case.state_after(histories)
+    allowed = case.rules.apply(logits, state).log_softmax(dim=-1)
+    texts = allowed[:, : case.stamps_from].topk(RANKED)
+
+    ranked = case.rules.rank(logits, state, RANKED)
+
+    is_text = ranked.tokens[:, 0] < case.stamps_from
+    assert 0 < is_text.sum() < AT_ONCE
+    assert torch.equal(ranked.tokens[is_text], texts.indices[is_text])
+    torch.testing.assert_close(
+        ranked.logprobs[is_text], texts.values[is_text], rtol=1e-6, atol=5e-6
+    )
+    assert (ranked.logprobs[~is_text, 1:] == float(FORBIDDEN)).all()
+
+
+def test_where_only_one_text_may_come_nothing_is_behind_it(case):
+    state = case.state_after([[case.stamp(0), 11, case.stamp(5)]])  # a pair is open
+    logits = torch.full((1, case.vocabulary), -20.0)
+    logits[0, case.rules.end] = 20.0
+    logits[0, case.rules.end + 1 :] = float(FORBIDDEN)
+
+    ranked = case.rules.rank(logits, state, 2)
+
+    assert int(ranked.tokens[0, 0]) == case.rules.end
+    assert float(ranked.logprobs[0, 1]) == float(FORBIDDEN)
+
+
+def test_the_first_of_equally_likely_tokens_comes_first(case):
     logits = torch.zeros(2, case.vocabulary)
     logits[0, [400, 300, 20_000]] = 20.0
     logits[1, case.stamps_from + 40 :] = 20.0
     state = case.state_after([[case.stamp(0), 11], []])
 
-    tokens, _ = case.rules.choose(logits, state)
+    ranked = case.rules.rank(logits, state, 3)
 
-    assert tokens.tolist() == [300, case.stamp(40)]
+    assert ranked.tokens[0].tolist() == [300, 400, 20_000]
+    assert int(ranked.tokens[1, 0]) == case.stamp(40)
 
 
-def test_a_choice_depends_neither_on_other_rows_nor_on_the_number_of_threads(case, threads):
+def test_a_rank_depends_neither_on_other_rows_nor_on_the_number_of_threads(case, threads):
     histories, logits = random_rows(case, np.random.default_rng(13))
     state = case.state_after(histories)
 
     threads(2)
-    tokens, normalisers = case.rules.choose(logits, state)
+    together = case.rules.rank(logits.clone(), state, RANKED)
     threads(1)
     alone = [
-        case.rules.choose(logits[row : row + 1], state.select(slice(row, row + 1)))
+        case.rules.rank(logits[row : row + 1], state.select(slice(row, row + 1)), RANKED)
         for row in range(AT_ONCE)
     ]
 
-    assert torch.equal(tokens, torch.cat([chosen for chosen, _ in alone]))
-    assert torch.equal(normalisers, torch.cat([normaliser for _, normaliser in alone]))
+    assert torch.equal(together.tokens, torch.cat([each.tokens for each in alone]))
+    assert torch.equal(together.logprobs, torch.cat([each.logprobs for each in alone]))
+    assert torch.equal(together.normalisers, torch.cat([each.normalisers for each in alone]))
