@@ -27,7 +27,7 @@ from domain.options import TranscriptionOptions
 from domain.transcript import Segment, Word
 from engines import window_rules as rules
 from engines.base import Samples
-from engines.mel import log_mel
+from engines.mel import LONG_PIECE_FRAMES, log_mel
 from engines.random_state import (
     DrawingDecoder,
     make_generator,
@@ -108,7 +108,12 @@ class WindowLoop:
         if self._trail.kept:
             self._go_on(self._trail.kept[-1].carried)
         with self._timed("mel_s"):
-            mel = log_mel(self._audio, self._model.dims.n_mels, before_piece=self._before_window)
+            mel = log_mel(
+                self._audio,
+                self._model.dims.n_mels,
+                piece_frames=LONG_PIECE_FRAMES,  # every bit as openai-whisper has it
+                before_piece=self._before_window,
+            )
         content_frames = mel.shape[-1] - rules.WINDOW_FRAMES
         while self._seek < content_frames:
             self._before_window()

@@ -9,9 +9,11 @@ from whisper.audio import HOP_LENGTH, N_FFT, N_SAMPLES, mel_filters
 
 from engines.base import Samples
 
-# Ten minutes. One piece takes about 150 MB while it is worked on; a four-hour recording in
-# one piece would take 4 GB.
-PIECE_FRAMES = 60_000
+# Ten minutes, which take 150 MB while they are worked on; four hours would take 4 GB.
+LONG_PIECE_FRAMES = 60_000
+# On a CPU half a minute, whose 8 MB are used again for the next: fresh memory costs more than the
+# arithmetic.
+PIECE_FRAMES = {"cpu": 3_000, "cuda": LONG_PIECE_FRAMES}
 HALF_FFT = N_FFT // 2
 DYNAMIC_RANGE = 8.0  # in log10: what lies 80 dB below the loudest bin is floor
 
@@ -21,17 +23,19 @@ def log_mel(
     n_mels: int,
     *,
     device: torch.device | str = "cpu",
-    piece_frames: int = PIECE_FRAMES,
+    piece_frames: int | None = None,
     before_piece: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """The spectrogram that Whisper expects, shape (n_mels, frames), 100 frames per second.
 
     The recording is followed by 30 s of digital silence, so that a full window can be cut at
-    every place in it. Equal to openai-whisper's bit for bit while it fits in one piece. It is
-    computed on `device` and stays there: 115 MB per hour with 80 bins, 184 MB with 128.
+    every place in it. Equal to openai-whisper's while it fits in one piece, bit for bit; in
+    several, but for rounding on some processors. It is computed on `device` and stays there: 115 MB
+    per hour with 80 bins, 184 MB with 128.
     `before_piece` is called before every piece; what it raises ends the work.
     """
     frames = (len(audio) + N_SAMPLES) // HOP_LENGTH
+    piece_frames = piece_frames or PIECE_FRAMES[torch.device(device).type]
     filters = mel_filters(device, n_mels)
     mel = torch.empty(n_mels, frames, device=device)
     for first in range(0, frames, piece_frames):

@@ -15,7 +15,6 @@ from torch.nn import functional
 from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 
-from engines.batched.attention import attend
 from engines.batched.blocks import DecoderBlock
 from engines.batched.dtw import warp_texts
 from engines.batched.network import FusedWhisper
@@ -96,7 +95,7 @@ class TextAligner:
             queries = self._split(block.cross_query(block.cross_norm(x).to(network.dtype)), 1)[0]
             keys, values = self._split(pair, 2)
             scores.extend(self._scores(layer, queries, keys[:, :, :places]))
-            x = x + block.cross_out(attend(queries, keys, values))
+            x = x + block.cross_out(network.attend(queries, keys, values))
             x = x + block.mlp_out(block.mlp_in(block.mlp_norm(x).to(network.dtype)))
         return torch.stack(scores, dim=1), x
 

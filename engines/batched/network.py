@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 from whisper.model import ModelDimensions, Whisper
 
-from engines.batched.attention import attend
+from engines.batched.attention import FUSED, WAYS
 from engines.batched.blocks import Packing, pack_norm
 from engines.batched.linear import Linear, pack_linear
 
@@ -50,15 +50,17 @@ class FusedWhisper:
         *,
         dtype: torch.dtype,
         weights: torch.dtype | None = None,
+        attention: str = FUSED,
         rows: int,
     ) -> None:
-        """Converts the weights, those of products to `weights` if that is int8. `rows` is how many
-        windows a decoder step will mostly have.
+        """Converts the weights, those of products to `weights` if that is int8. `attention` is one
+        of WAYS; `rows` is how many a decoder step will mostly have.
         """
         self.dims: ModelDimensions = model.dims
         self.device = model.device
         self.dtype = dtype
         self.heads = model.dims.n_text_head
+        self.attend = WAYS[attention]
         packing = Packing(dtype, weights)
         encoder, decoder = model.encoder, model.decoder
         self.first_convolution = packing.convolution(encoder.conv1)
@@ -112,7 +114,7 @@ class FusedWhisper:
                     torch.cat([own, more[:, :, places:].expand(len(own), -1, -1, -1)], dim=2)
                     for own, more in zip((keys, values), behind, strict=True)
                 )
-            x = x + block.attention_out(attend(queries, keys, values))
+            x = x + block.attention_out(self.attend(queries, keys, values))
             x = x + block.mlp_out(block.mlp_in(block.mlp_norm(x).to(self.dtype)))
         return self.encoder_norm(x).to(self.dtype)
 

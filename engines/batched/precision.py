@@ -1,16 +1,18 @@
-"""The types that a processor computes fastest in, found out by trying and written down."""
+"""What a processor computes fastest with, found out by trying and written down."""
 
 import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numba
 import torch
 
+from engines.batched.attention import FUSED, IN_BLOCKS, WAYS
 from engines.batched.int8 import has_int8
 from engines.batched.linear import GELU, pack_int8, pack_linear
 
@@ -19,10 +21,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Precision:
-    """What a decoder computes in."""
+    """What a decoder computes in, and by which attention its encoder does."""
 
     dtype: torch.dtype
     weights: torch.dtype  # of products by weights: the same, or int8
+    attention: str = FUSED  # one of WAYS
 
     @classmethod
     def of(cls, dtype: torch.dtype) -> "Precision":
@@ -32,25 +35,30 @@ class Precision:
     @property
     def name(self) -> str:
         """As the notes have it."""
-        return f"{self.weights} in {self.dtype}".replace("torch.", "")
+        types = f"{self.weights} in {self.dtype}".replace("torch.", "")
+        return f"{types}, attention {self.attention}"
 
 
 PLAIN, NARROW = Precision.of(torch.float32), Precision.of(torch.bfloat16)
-CANDIDATES = (PLAIN, NARROW, *(Precision(one.dtype, torch.int8) for one in (PLAIN, NARROW)))
+TYPES = (PLAIN, NARROW, *(Precision(one.dtype, torch.int8) for one in (PLAIN, NARROW)))
+CANDIDATES = tuple(replace(one, attention=way) for one in TYPES for way in WAYS)
 NAMES = {precision.name: precision for precision in CANDIDATES}
 # Rows, in, out: a product of the encoder of base, and one of its decoder's steps.
 SHAPES = ((500, 512, 2048), (16, 512, 2048))
+HEADS, QUERIES, PLACES, WIDTH = 8, 512, 1500, 64  # of an encoder's attention
 ROUNDS = 12
 # What rounds must be this much faster to be chosen, at every shape.
 NARROW_WORTH_IT = 1.2
 INT8_WORTH_IT = 1.1
+BLOCKS_WORTH_IT = 1.1  # fused attention takes less memory
 
+Task = Callable[[], torch.Tensor]
 Times = dict[Precision, tuple[float, ...]]
 
 
 def fastest_precision(notes: Path) -> Precision:
-    """float32 or bfloat16, whichever this CPU multiplies faster, and whether weights in int8 are
-    faster still; measured once and kept.
+    """float32 or bfloat16, whichever this CPU multiplies faster, whether weights in int8 are
+    faster still, and by which attention; measured once and kept.
 
     `notes` is the file that keeps it, by processor and version of torch.
     """
@@ -60,6 +68,7 @@ def fastest_precision(notes: Path) -> Precision:
         chosen = _faster(PLAIN, NARROW, NARROW_WORTH_IT)
         if has_int8():
             chosen = _faster(chosen, Precision(chosen.dtype, torch.int8), INT8_WORTH_IT)
+        chosen = _faster(chosen, replace(chosen, attention=IN_BLOCKS), BLOCKS_WORTH_IT)
         known[key] = chosen.name
         logger.info("precision_chosen", extra={"precision": chosen.name})
         _write(notes, known)
@@ -67,7 +76,7 @@ def fastest_precision(notes: Path) -> Precision:
 
 
 def _faster(one: Precision, other: Precision, worth_it: float) -> Precision:
-    """The other one, if that pays at every shape."""
+    """The other one, if that pays at everything in which they differ."""
     times_s = _measure_s((one, other))
     seconds = {precision.name: measured for precision, measured in times_s.items()}
     logger.info("precision_measured", extra={"seconds": seconds})
@@ -77,20 +86,21 @@ def _faster(one: Precision, other: Precision, worth_it: float) -> Precision:
 
 @torch.inference_mode()
 def _measure_s(candidates: Sequence[Precision]) -> Times:
-    """Seconds of a product at each of SHAPES."""
+    """Seconds of a product at each of SHAPES; of attention where they differ in that."""
     # By one thread and in turn: whoever else works here then slows all of them alike.
     threads = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     try:
-        products = {one: [_product(one, *shape) for shape in SHAPES] for one in candidates}
-        best_s = {one: [float("inf")] * len(SHAPES) for one in candidates}
+        differ = len({one.attention for one in candidates}) > 1
+        tasks = {one: [_attention(one)] if differ else _products(one) for one in candidates}
+        best_s = {one: [float("inf")] * len(each) for one, each in tasks.items()}
         for _ in range(ROUNDS):
-            for one, multiply_all in products.items():
-                for place, multiply in enumerate(multiply_all):
-                    multiply()  # its weights come into the cache
+            for one, each in tasks.items():
+                for place, compute in enumerate(each):
+                    compute()  # its weights come into the cache
                     started = time.perf_counter()
-                    multiply()
+                    compute()
                     spent_s = time.perf_counter() - started
                     best_s[one][place] = min(best_s[one][place], spent_s)
     finally:
@@ -99,7 +109,11 @@ def _measure_s(candidates: Sequence[Precision]) -> Times:
     return {one: tuple(seconds) for one, seconds in best_s.items()}
 
 
-def _product(precision: Precision, rows: int, width: int, out: int) -> Callable[[], torch.Tensor]:
+def _products(precision: Precision) -> list[Task]:
+    return [_product(precision, *shape) for shape in SHAPES]
+
+
+def _product(precision: Precision, rows: int, width: int, out: int) -> Task:
     weight = torch.full((out, width), 0.01, dtype=precision.dtype)
     bias = torch.zeros(out, dtype=precision.dtype)
     if precision.weights == torch.int8:
@@ -108,6 +122,12 @@ def _product(precision: Precision, rows: int, width: int, out: int) -> Callable[
         multiply = pack_linear(weight, bias, activation=GELU, rows=rows)
     x = torch.full((rows, width), 0.01, dtype=precision.dtype)
     return lambda: multiply(x)
+
+
+def _attention(precision: Precision) -> Task:
+    queries = torch.full((1, HEADS, QUERIES, WIDTH), 0.01, dtype=precision.dtype)
+    keys = torch.full((1, HEADS, PLACES, WIDTH), 0.01, dtype=precision.dtype)
+    return partial(WAYS[precision.attention], queries, keys, keys)
 
 
 def _processor() -> str:

@@ -52,7 +52,11 @@ class BatchedWhisper:
         hypotheses = HYPOTHESES[kind]
         rows = slots * ROWS_PER_SLOT[kind]
         self._network = FusedWhisper(
-            model, dtype=precision.dtype, weights=precision.weights, rows=rows
+            model,
+            dtype=precision.dtype,
+            weights=precision.weights,
+            attention=precision.attention,
+            rows=rows,
         )
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder: WindowDecoder

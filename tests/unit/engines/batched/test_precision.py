@@ -2,19 +2,22 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numba
 import pytest
 import torch
 
 from engines.batched import precision
+from engines.batched.attention import IN_BLOCKS
 from engines.batched.precision import CANDIDATES, NARROW, PLAIN, Precision, fastest_precision
 
 INT8_IN_PLAIN = Precision(torch.float32, torch.int8)
 INT8_IN_NARROW = Precision(torch.bfloat16, torch.int8)
+NARROW_IN_BLOCKS = replace(NARROW, attention=IN_BLOCKS)
 # Seconds of a large product and of a small one.
 SLOW, FAST, FASTEST = (0.010, 0.0010), (0.004, 0.0004), (0.003, 0.0003)
-NARROW_IS_FASTER = {PLAIN: SLOW, NARROW: FAST, INT8_IN_NARROW: FAST}
+NARROW_IS_FASTER = {PLAIN: SLOW, NARROW: FAST, INT8_IN_NARROW: FAST, NARROW_IN_BLOCKS: FAST}
 NOTHING_IS_FASTER = dict.fromkeys(CANDIDATES, SLOW)
 
 
@@ -30,7 +33,7 @@ def measured(monkeypatch):
 
         def measure(self, candidates):
             self.tried.append(tuple(candidates))
-            return {one: self.times_s[one] for one in candidates}
+            return {one: self.times_s.get(one, SLOW) for one in candidates}
 
     clock = Clock()
     monkeypatch.setattr(precision, "_measure_s", clock.measure)
@@ -54,10 +57,13 @@ def notes(tmp_path):
         ({PLAIN: SLOW, NARROW: FAST, INT8_IN_NARROW: (0.0038, 0.0002)}, NARROW),
         ({PLAIN: SLOW, NARROW: FAST, INT8_IN_NARROW: (0.0020, 0.0005)}, NARROW),
         ({PLAIN: SLOW, NARROW: SLOW, INT8_IN_PLAIN: FAST}, INT8_IN_PLAIN),
+        ({PLAIN: SLOW, NARROW: FAST, NARROW_IN_BLOCKS: FASTEST}, NARROW_IN_BLOCKS),
+        ({PLAIN: SLOW, NARROW: FAST, NARROW_IN_BLOCKS: (0.0038, 0.00038)}, NARROW),
     ],
     ids=[
         "equal", "bfloat16", "bfloat16 in small products", "int8 beside bfloat16", "int8 hardly",
         "int8 in small products slower", "int8 beside float32",
+        "attention in blocks", "attention in blocks hardly",
     ],
 )  # fmt: skip
 def test_what_rounds_is_taken_where_every_product_is_clearly_faster(
@@ -76,7 +82,7 @@ def test_where_there_is_no_int8_it_is_not_tried(measured, notes, monkeypatch):
     chosen = fastest_precision(notes)
 
     assert chosen == NARROW
-    assert measured.tried == [(PLAIN, NARROW)]
+    assert measured.tried == [(PLAIN, NARROW), (NARROW, NARROW_IN_BLOCKS)]
 
 
 def test_it_is_measured_once_and_kept(measured, notes):
@@ -86,7 +92,7 @@ def test_it_is_measured_once_and_kept(measured, notes):
     again = fastest_precision(notes)
 
     assert (first, again) == (NARROW, NARROW)
-    assert measured.tried == [(PLAIN, NARROW), (NARROW, INT8_IN_NARROW)]
+    assert measured.tried == [(PLAIN, NARROW), (NARROW, INT8_IN_NARROW), (NARROW, NARROW_IN_BLOCKS)]
     assert [path.name for path in notes.parent.iterdir()] == ["precision.json"]
 
 
@@ -127,14 +133,16 @@ def test_notes_that_nobody_can_read_are_written_anew(measured, notes, content):
     assert list(json.loads(notes.read_text()).values()) == [NARROW.name]
 
 
-@pytest.mark.parametrize("noted", ["float64 in float64", "bfloat16", 16, None, [NARROW.name]])
+@pytest.mark.parametrize(
+    "noted", ["bfloat16 in bfloat16", "float64 in float64", "bfloat16", 16, None, [NARROW.name]]
+)
 def test_what_is_none_of_the_candidates_is_measured_anew(measured, notes, noted):
     fastest_precision(notes)
     (key,) = json.loads(notes.read_text())
     notes.write_text(json.dumps({key: noted}))
 
     assert fastest_precision(notes) == NARROW
-    assert len(measured.tried) == 4
+    assert len(measured.tried) == 6
 
 
 @pytest.mark.parametrize("obstacle", ["a file for a folder", "a folder for the file"])
@@ -150,7 +158,7 @@ def test_notes_that_cannot_be_written_cost_a_measurement_each_time(
         chosen = [fastest_precision(notes) for _ in range(2)]
 
     assert chosen == [NARROW, NARROW]
-    assert len(measured.tried) == 4
+    assert len(measured.tried) == 6
     assert [record.message for record in caplog.records] == ["precision_not_kept"] * 2
     assert not list(notes.parent.glob(".precision*"))
 
