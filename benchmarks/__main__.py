@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from benchmarks.agreement import agreement
 from benchmarks.cancel import cancel
 from benchmarks.cold_start import cold_start
 from benchmarks.core import core
@@ -28,6 +29,7 @@ COMMANDS = (
     speed,
     wer,
     words,
+    agreement,
     overhead,
     together,
     latency,
