@@ -22,11 +22,10 @@ from models import TranscriptionJob
 from services.context import Services
 from services.jobs import cancel_job, get_job, get_transcript
 from services.views import JobView
+from services.waiting import LOOK_EVERY_S, pauses
 
 logger = logging.getLogger(__name__)
 
-FIRST_LOOK_S = 0.05
-LOOK_EVERY_S = 0.5  # later on: a job that took long may be told of a little late
 PATIENCE_S = 60.0  # with a database that is away: a restart of Postgres takes less
 
 T = TypeVar("T")
@@ -56,15 +55,14 @@ def await_transcript(
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     outage = _Outage(job_id, patience_s)
-    pause_s = FIRST_LOOK_S
+    look_again = pauses()
     while (found := outage.bridge(lambda: _look(services, job_id, tenant))) is None:
         if is_gone():
             leave_job(services, job_id, tenant=tenant, keep=keep_if_gone)
             raise ClientGone
         if deadline is not None and time.monotonic() > deadline:
             raise JobTimedOut("the job is not finished yet and goes on", job_id=str(job_id))
-        time.sleep(pause_s)
-        pause_s = min(LOOK_EVERY_S, pause_s * 1.3)
+        time.sleep(next(look_again))
     return found
 
 

@@ -1,6 +1,7 @@
 """Hold an answer until something happens to a job."""
 
 import time
+from collections.abc import Iterator
 from uuid import UUID
 
 from domain.errors import JobNotFound
@@ -9,7 +10,17 @@ from services.context import Services
 from services.jobs import get_job
 from services.views import JobView
 
-LOOK_EVERY_S = 0.5  # one read by primary key; a person does not see a shorter delay
+FIRST_LOOK_S = 0.05
+LONGER = 1.3  # each pause than the one before
+LOOK_EVERY_S = 0.5  # later on: who has waited for long may be told a little late
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between looks, for ever: what just began to move is looked at more often."""
+    pause_s = FIRST_LOOK_S
+    while True:
+        yield pause_s
+        pause_s = min(LOOK_EVERY_S, pause_s * LONGER)
 
 
 def wait_for_change(
@@ -28,8 +39,11 @@ def wait_for_change(
     if seen.is_terminal:
         return seen
     deadline = time.monotonic() + timeout_s
-    while (remaining_s := deadline - time.monotonic()) > 0:
-        time.sleep(min(LOOK_EVERY_S, remaining_s))
+    for pause_s in pauses():
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
+            break
+        time.sleep(min(pause_s, remaining_s))
         if _mark(services, job_id) != _mark_of(seen):
             break
     return get_job(services, job_id, tenant=tenant)
