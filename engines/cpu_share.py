@@ -81,6 +81,11 @@ class CpuShare:
         self._fixed_threads = fixed_threads
         self._cores = cores or usable_cores()
 
+    @property
+    def most_threads(self) -> int:
+        """What a lone engine may use; stays the same."""
+        return self._fixed_threads or self._cores
+
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Count as an engine at work while the block runs."""

@@ -125,7 +125,7 @@ class WhisperListener:
     def find_words(self, parts: Sequence[HeardPart]) -> list[list[Segment]]:
         """See `run.Listener.find_words`. Once the language is settled."""
         assert self._words is not None  # noqa: S101
-        with self._timed("words_s"):
+        with self._timed("words_s"), self._network.same_threads():
             return self._words(parts)
 
     def _detect(self, plan: Sequence[Span]) -> tuple[str, float]:

@@ -7,6 +7,7 @@ stream and the layer norms stay in float32.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -52,15 +53,18 @@ class FusedWhisper:
         weights: torch.dtype | None = None,
         attention: str = FUSED,
         rows: int,
+        threads: int | None = None,
     ) -> None:
         """Converts the weights, those of products to `weights` if that is int8. `attention` is one
-        of WAYS; `rows` is how many a decoder step will mostly have.
+        of WAYS; `rows` is how many a decoder step will mostly have. See `same_threads` for
+        `threads`; without it they are the caller's.
         """
         self.dims: ModelDimensions = model.dims
         self.device = model.device
         self.dtype = dtype
         self.heads = model.dims.n_text_head
         self.attend = WAYS[attention]
+        self._threads = threads
         packing = Packing(dtype, weights)
         encoder, decoder = model.encoder, model.decoder
         self.first_convolution = packing.convolution(encoder.conv1)
@@ -85,10 +89,11 @@ class FusedWhisper:
         `frames` is even and at most 3,000; what is missing counts as silence.
         """
         places = mel.shape[-1] // FRAMES_PER_PLACE
-        if places >= self.dims.n_audio_ctx:
-            return self._encode(mel, None, [])
-        silence = self._encoded_silence()
-        features = self._encode(mel, silence, [])
+        with self.same_threads():
+            if places >= self.dims.n_audio_ctx:
+                return self._encode(mel, None, [])
+            silence = self._encoded_silence()
+            features = self._encode(mel, silence, [])
         rest = silence.features[:, places:].expand(len(features), -1, -1)
         return torch.cat([features, rest], dim=1)
 
@@ -135,7 +140,25 @@ class FusedWhisper:
 
     def cross_keys_values(self, features: torch.Tensor) -> Iterator[torch.Tensor]:
         """Layer by layer (windows, places, 2 * width): what every decoder step will look at."""
-        return (block.cross_key_value(features) for block in self.decoder_blocks)
+        for block in self.decoder_blocks:
+            with self.same_threads():
+                keys_values = block.cross_key_value(features)
+            yield keys_values
+
+    @contextmanager
+    def same_threads(self) -> Iterator[None]:
+        """In the block torch uses the same number of threads whatever else is at work: the last
+        bits of a product of more than 32 rows depend on it where oneDNN uses AMX.
+        """
+        before = torch.get_num_threads()
+        if self._threads is None or self._threads == before:
+            yield
+            return
+        torch.set_num_threads(self._threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """(..., width), float32, of token ids and their places in the text."""

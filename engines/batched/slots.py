@@ -81,7 +81,9 @@ class SlotDecoder:
         slot = self._place(tensor_of(request.features))
         rows = self._rows_of(slot)
         tokens = torch.tensor([request.prompt])
-        logits = self._forward(tokens, torch.tensor(rows[:1]), [request.sot_index, -1])[0].float()
+        with self._network.same_threads():  # a prompt may be long
+            logits = self._forward(tokens, torch.tensor(rows[:1]), [request.sot_index, -1])
+        logits = logits[0].float()
         self._position[rows[0]] = len(request.prompt)
         draws = None
         if request.temperature > 0:

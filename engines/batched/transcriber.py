@@ -57,6 +57,7 @@ class BatchedWhisper:
             weights=precision.weights,
             attention=precision.attention,
             rows=rows,
+            threads=share.most_threads if kind == "cpu" else None,
         )
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
         self._decoder: WindowDecoder

@@ -105,3 +105,23 @@ def test_the_language_is_as_probable_as_whisper_finds_it():
     _, expected = tiny().detect_language(features)
     assert found == pytest.approx(expected, abs=1e-5)
     assert max(found, key=found.__getitem__) == "en"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_window_is_bit_equal_whatever_number_of_threads_the_load_allows(dtype):
+    own = FusedWhisper(tiny(), dtype=dtype, rows=fused.SLOTS, threads=2)
+    mels = [
+        spectrogram[None, :, :frames] for spectrogram in windows()[:2] for frames in (1010, 3000)
+    ]
+
+    def computed():
+        features = [own.encode(mel) for mel in mels]
+        return features + [pair for each in features for pair in own.cross_keys_values(each)]
+
+    torch.set_num_threads(2)
+    alone = computed()
+    torch.set_num_threads(1)
+    beside_others = computed()
+
+    assert torch.get_num_threads() == 1
+    assert all(map(torch.equal, alone, beside_others))
