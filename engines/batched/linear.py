@@ -2,8 +2,9 @@
 
 On a CPU the weights are laid out once for oneDNN's kernels: on AVX-512 that is two to four
 times as fast as handing them over row by row, and a row's result does not depend on what
-stands in the other rows, nor on how many rows or threads there are. So a window's text does
-not depend on which windows happen to share its batch. In int8, see `int8`, that holds as well.
+stands in the other rows, nor, up to EXACT_ROWS, on how many rows or threads there are. So a
+window's text does not depend on which windows happen to share its batch. In int8, see `int8`,
+that holds as well.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from torch.nn import functional
 from engines.batched.int8 import Int8Weights
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
+
+EXACT_ROWS = 32  # up to so many, a row's last bits depend on nothing but itself
 
 GELU = "gelu"
 NO_ACTIVATION = "none"

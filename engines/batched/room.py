@@ -4,7 +4,9 @@ import torch
 from whisper.model import ModelDimensions, Whisper
 
 MIB = 1024 * 1024
-MOST = {"cpu": 16, "cuda": 64}  # more gains little: a step is bound by arithmetic by then
+# More gains little: a step is bound by arithmetic by then. On a CPU all hypotheses together are at
+# most `linear.EXACT_ROWS`.
+MOST = {"cpu": 16, "cuda": 64}
 # Of a window's text, see `search`. A GPU's step has fixed shapes, and searches greedily.
 HYPOTHESES = {"cpu": 2, "cuda": 1}
 ROWS_PER_SLOT = {"cpu": 2, "cuda": 1}  # hypotheses that a window mostly has, measured

@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from engines.batched import linear
 from engines.batched.int8 import has_int8
-from engines.batched.linear import GELU, NO_ACTIVATION, pack_int8, pack_linear
+from engines.batched.linear import EXACT_ROWS, GELU, NO_ACTIVATION, pack_int8, pack_linear
 
 IN, OUT = 384, 650  # the last of these fill no whole tile
 MANY = 230
-COUNTS = [*range(1, 17), 17, MANY]
+COUNTS = [*range(1, 18), EXACT_ROWS - 1, EXACT_ROWS]
+PRODUCTS = [(512, 2048), (1536, 384), (2048, 512), (1280, 3840), (5120, 1280)]  # of models
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,24 @@ def test_a_row_is_bit_equal_among_any_number_of_others_for_any_number_of_threads
     weights, packing, activation, rows, threads
 ):
     multiply = packing.pack(*weights, activation=activation, rows=rows)
-    x = random(MANY, IN, dtype=packing.dtype, seed=6)
+    x = random(EXACT_ROWS, IN, dtype=packing.dtype, seed=6)
+    threads(1)
+    expected = torch.cat([multiply(row) for row in x.split(1)])
+
+    differing = []
+    for count in (1, 2):
+        threads(count)
+        differing += [(count, n) for n in COUNTS if not torch.equal(multiply(x[:n]), expected[:n])]
+
+    assert differing == []
+
+
+@pytest.mark.parametrize("shape", PRODUCTS)
+def test_a_row_of_a_models_products_is_bit_equal_among_others(packing, shape, threads):
+    width, out = shape
+    bias = random(out, dtype=packing.dtype)
+    multiply = packing.pack(random(out, width, dtype=packing.dtype), bias, rows=EXACT_ROWS)
+    x = random(EXACT_ROWS, width, dtype=packing.dtype, seed=7)
     threads(1)
     expected = torch.cat([multiply(row) for row in x.split(1)])
 

@@ -3,7 +3,8 @@ import torch
 from whisper.model import ModelDimensions
 
 from engines.batched import room
-from engines.batched.room import slot_mb, slots_for
+from engines.batched.linear import EXACT_ROWS
+from engines.batched.room import HYPOTHESES, MOST, slot_mb, slots_for
 
 BASE = ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6)
 LARGE = ModelDimensions(128, 1500, 1280, 20, 32, 51866, 448, 1280, 20, 32)
@@ -26,6 +27,10 @@ def test_a_slot_holds_keys_and_values_of_all_layers_and_places(hypotheses):
 )
 def test_large_models_get_fewer_slots(dims, dtype, device, slots):
     assert slots_for(dims, dtype, device) == slots
+
+
+def test_on_a_cpu_a_steps_rows_are_so_few_that_their_bits_do_not_depend_on_their_number():
+    assert MOST["cpu"] * HYPOTHESES["cpu"] <= EXACT_ROWS
 
 
 @pytest.mark.parametrize(("free_mb", "slots"), [(140_000, 64), (20_000, 26), (500, 2)])
