@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 # In log probability, chosen on the development recordings: see docs/decisions/027.
-FORK_WITHIN = 1.6  # a word this much less likely than the likeliest is followed as well
-DROP_BEHIND = 2.0  # a text this much less likely than the likeliest is dropped
-SAME_TOKENS = 3  # in a row, timestamps aside, after which two texts are one
+FORK_WITHIN = 1.2  # a word this much less likely than the likeliest is followed as well
+DROP_BEHIND = 1.6  # a text this much less likely than the likeliest is dropped
+SAME_TOKENS = 4  # in a row, timestamps aside, after which two texts are one
 MOST_AHEAD = 2  # tokens by which one of them may have spent more on the same words
 
 
