@@ -97,6 +97,17 @@ def test_whole_numbers_are_multiplied_exactly(packing):
     assert torch.equal(found, (x.double() @ weight.double().T).to(packing.dtype))
 
 
+def differing(multiply, x, threads):
+    """Numbers of threads and of rows at which the rows are not what each of them is alone."""
+    threads(1)
+    alone = torch.cat([multiply(row) for row in x.split(1)])
+    found = []
+    for count in (1, 2):
+        threads(count)
+        found += [(count, n) for n in COUNTS if not torch.equal(multiply(x[:n]), alone[:n])]
+    return found
+
+
 @pytest.mark.parametrize("rows", [16, 1500])
 @pytest.mark.parametrize("activation", [NO_ACTIVATION, GELU])
 def test_a_row_is_bit_equal_among_any_number_of_others_for_any_number_of_threads(
@@ -104,15 +115,8 @@ def test_a_row_is_bit_equal_among_any_number_of_others_for_any_number_of_threads
 ):
     multiply = packing.pack(*weights, activation=activation, rows=rows)
     x = random(EXACT_ROWS, IN, dtype=packing.dtype, seed=6)
-    threads(1)
-    expected = torch.cat([multiply(row) for row in x.split(1)])
 
-    differing = []
-    for count in (1, 2):
-        threads(count)
-        differing += [(count, n) for n in COUNTS if not torch.equal(multiply(x[:n]), expected[:n])]
-
-    assert differing == []
+    assert differing(multiply, x, threads) == []
 
 
 @pytest.mark.parametrize("shape", PRODUCTS)
@@ -121,15 +125,8 @@ def test_a_row_of_a_models_products_is_bit_equal_among_others(packing, shape, th
     bias = random(out, dtype=packing.dtype)
     multiply = packing.pack(random(out, width, dtype=packing.dtype), bias, rows=EXACT_ROWS)
     x = random(EXACT_ROWS, width, dtype=packing.dtype, seed=7)
-    threads(1)
-    expected = torch.cat([multiply(row) for row in x.split(1)])
 
-    differing = []
-    for count in (1, 2):
-        threads(count)
-        differing += [(count, n) for n in COUNTS if not torch.equal(multiply(x[:n]), expected[:n])]
-
-    assert differing == []
+    assert differing(multiply, x, threads) == []
 
 
 def test_a_row_counts_whether_it_is_loud_or_quiet(packing, weights):
