@@ -56,7 +56,7 @@ class FusedWhisper:
         threads: int | None = None,
     ) -> None:
         """Converts the weights, those of products to `weights` if that is int8. `attention` is one
-        of WAYS; `rows` is how many a decoder step will mostly have. See `same_threads` for
+        of WAYS; `rows` is how many a decoder step may have. See `same_threads` for
         `threads`; without it they are the caller's.
         """
         self.dims: ModelDimensions = model.dims

@@ -9,7 +9,6 @@ MIB = 1024 * 1024
 MOST = {"cpu": 16, "cuda": 64}
 # Of a window's text, see `search`. A GPU's step has fixed shapes, and searches greedily.
 HYPOTHESES = {"cpu": 2, "cuda": 1}
-ROWS_PER_SLOT = {"cpu": 2, "cuda": 1}  # hypotheses that a window mostly has, measured
 ROOM_MB = 640  # for their keys and values, in main memory
 GPU_SHARE = 0.4  # of what is free on a GPU; the encoder and the pool's other models want some
 FEWEST = 2

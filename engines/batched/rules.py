@@ -80,7 +80,7 @@ class TokenRules:
         self.never[self._suppressed(tokenizer)] = NEVER
         self._never_numbers = self.never.clamp(min=float(FORBIDDEN)).cpu().numpy()
 
-    def rank(self, logits: torch.Tensor, state: RuleState, count: int) -> "Ranked":
+    def rank(self, logits: torch.Tensor, state: RuleState, count: int) -> Ranked:
         """Up to `count` tokens that may come next, of logits (rows, vocabulary), float32, on a
         CPU. The logits of the tokens are overwritten.
         """

@@ -22,7 +22,6 @@ from engines.batched.precision import Precision
 from engines.batched.room import (
     FEWEST,
     HYPOTHESES,
-    ROWS_PER_SLOT,
     kind_of,
     slot_mb,
     weights_mb,
@@ -50,13 +49,12 @@ class BatchedWhisper:
         self._shrinking = Lock()
         kind = kind_of(model.device.type)
         hypotheses = HYPOTHESES[kind]
-        rows = slots * ROWS_PER_SLOT[kind]
         self._network = FusedWhisper(
             model,
             dtype=precision.dtype,
             weights=precision.weights,
             attention=precision.attention,
-            rows=rows,
+            rows=slots * hypotheses,
             threads=share.most_threads if kind == "cpu" else None,
         )
         tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
