@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from domain.errors import ConfigurationError
+from hosting.forks import no_fork
 
 KEY_BYTES = 32
 MAX_SOCKET_PATH = 100  # characters; the kernel's own bound is 107, or 103 on a Mac
@@ -58,7 +59,7 @@ class HostFolder:
         path = self._lock_file(place)
         if not path.exists():
             return None
-        with path.open() as stream:
+        with no_fork(), path.open() as stream:  # a child would keep the lock that we try
             pid = stream.read()
             return None if _lock(stream) or not pid else int(pid)
 
