@@ -18,7 +18,7 @@ LAYERS = {
     **dict.fromkeys(
         ["models", "audio", "engines", "formats", "storage", "outgoing", "celery_app"], 2
     ),
-    "config": 1,
+    **dict.fromkeys(["config", "tables"], 1),
     "domain": 0,
 }
 BESIDE = {  # neither above nor below: what each may import of ours
@@ -43,7 +43,7 @@ ROOMS = {
     **{name: {"engines"} for name in ("torch", "whisper", "ctranslate2", "faster_whisper")},
     **dict.fromkeys(("flask", "flask_smorest", "marshmallow"), WEB),
     "celery": {"celery_app", "tasks", "worker"},
-    "sqlalchemy": {"models", "database", "services", "migrations"},
+    "sqlalchemy": {"tables", "models", "database", "services", "migrations"},
     "subprocess": {"audio", "embedded", "hosting"},
     "os.environ": {"config", "embedded"},
     "os.getenv": {"config", "embedded"},
