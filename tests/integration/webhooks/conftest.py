@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select, text, update
 
+from api.current import EXTENSION
+from app import create_app
 from models import WebhookDelivery
 from outgoing.rules import Rules
+from services.api_keys import NewKey, make_key
 from services.transcription import run_job
 from services.webhooks.addresses import job_webhook
 from services.webhooks.deliverer import Deliverer
@@ -125,3 +128,50 @@ def let_time_pass(services):
             )
 
     return pass_time
+
+
+@pytest.fixture(scope="module")
+def shared_app(session_settings):  # noqa: F811
+    return create_app(session_settings, services=object())
+
+
+@pytest.fixture
+def app(shared_app, services):
+    # Making the specification takes a while; the services are all that differs.
+    shared_app.extensions[EXTENSION] = services
+    return shared_app
+
+
+@pytest.fixture
+def client_of(app, services):
+    """A client with a key of this tenant."""
+
+    def make(tenant="default", **wanted):
+        client = app.test_client()
+        key = make_key(services, NewKey(name="test", tenant=tenant, **wanted)).key
+        client.environ_base["HTTP_X_API_KEY"] = key
+        return client
+
+    return make
+
+
+@pytest.fixture
+def client(client_of):
+    return client_of()
+
+
+@pytest.fixture
+def stranger(client_of):
+    return client_of(OTHER)
+
+
+@pytest.fixture
+def make(client, receiver):
+    """Make an endpoint over HTTP."""
+
+    def make(path="/hook", **given):
+        answer = client.post("/webhooks/", json={"url": receiver.url + path, **given})
+        assert answer.status_code == 201, answer.json
+        return answer.json
+
+    return make
