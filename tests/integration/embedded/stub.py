@@ -49,7 +49,10 @@ if BEHAVIOUR == "leaves-last":
 if BEHAVIOUR == "stubborn":
     signal.signal(signal.SIGTERM, ignore)
 note("started")
-(FOLDER / f"{NAME}.pid").write_text(str(os.getpid()))
+# Renamed into place: who waits for the file never reads it half written.
+unfinished = FOLDER / f"{NAME}.unfinished"
+unfinished.write_text(str(os.getpid()))
+unfinished.rename(FOLDER / f"{NAME}.pid")
 sys.stdout.write(f"{NAME} is here\n")
 sys.stdout.flush()
 if BEHAVIOUR == "failing":
