@@ -77,7 +77,8 @@ class AgreementSides:
     @torch.inference_mode()
     def gap(self, window: torch.Tensor, language: str, theirs: list[int], ours: list[int]) -> float:
         """By how much openai-whisper's network prefers its own token to ours, in log probability,
-        where the two texts first differ.
+        where the two texts first differ. A timestamp against a word counts with all timestamps
+        together, as the rule that chooses between them does.
         """
         tokenizer = self._tokenizer(language)
         wrote, write = [*theirs, tokenizer.eot], [*ours, tokenizer.eot]
@@ -88,8 +89,8 @@ class AgreementSides:
             rules.advance(state, torch.tensor([token]))
         before = torch.tensor([[*tokenizer.sot_sequence, *wrote[:common]]])
         logits = self._model.logits(before, self._model.encoder(window[None]))[:, -1].float()
-        allowed = rules.apply(logits, state)[0]
-        return float(allowed[wrote[common]] - allowed[write[common]])
+        allowed = rules.without_preference(logits, state)[0]
+        return preference(allowed, wrote[common], write[common], rules.stamps_from)
 
     def _network(self, precision: Precision) -> FusedWhisper:
         return FusedWhisper(
@@ -108,6 +109,15 @@ class AgreementSides:
             language=language,
             task="transcribe",
         )
+
+
+def preference(logits: torch.Tensor, first: int, second: int, stamps_from: int) -> float:
+    """How much likelier the first token is than the second, in log probability."""
+    if (first >= stamps_from) == (second >= stamps_from):
+        return float(logits[first] - logits[second])
+    stamps = logits[stamps_from:].logsumexp(0)
+    weights = [stamps if token >= stamps_from else logits[token] for token in (first, second)]
+    return float(weights[0] - weights[1])
 
 
 def _batches(windows: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

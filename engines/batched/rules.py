@@ -101,10 +101,14 @@ class TokenRules:
 
     def apply(self, logits: torch.Tensor, state: RuleState) -> torch.Tensor:
         """The logits (rows, vocabulary), float32, with minus infinity where a rule forbids."""
+        return self._prefer_stamps(self.without_preference(logits, state))
+
+    def without_preference(self, logits: torch.Tensor, state: RuleState) -> torch.Tensor:
+        """As `apply`, save for the last rule: timestamps, where they are likelier than text."""
         first_text, first_stamp, end = self._ranges(state)[:, :, None]
         is_outside = (self._ids < first_stamp) | (self._ids >= end)
         forbidden = (self._ids < first_text) | (self._is_stamp & is_outside)
-        return self._prefer_stamps((logits + self.never).masked_fill(forbidden, NEVER))
+        return (logits + self.never).masked_fill(forbidden, NEVER)
 
     def _ranges(self, state: RuleState) -> torch.Tensor:
         """(3, rows): the first text that may come, the first timestamp, and one past the last."""

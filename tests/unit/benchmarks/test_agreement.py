@@ -1,4 +1,10 @@
+import math
+
+import pytest
+import torch
+
 from benchmarks.agreement import NEAR_TIE, Row, line, same_tokens
+from benchmarks.agreement_sides import preference
 
 
 def row(**changed):
@@ -27,3 +33,13 @@ def test_without_differences_there_is_no_gap():
     columns = line("float32", [row(same_windows=3, same_tokens=60, gaps=[])])
 
     assert columns[-4:] == ("100.00%", "0", "0", "0.00")
+
+
+def test_a_timestamp_counts_with_all_of_them_against_a_word_and_alone_against_another():
+    logits = torch.tensor([2.0, 1.0, 1.5, 1.0, float("-inf")])  # two words, three timestamps
+    stamps = math.log(math.exp(1.5) + math.exp(1.0))
+
+    assert preference(logits, 0, 1, 2) == pytest.approx(1.0)
+    assert preference(logits, 2, 3, 2) == pytest.approx(0.5)
+    assert preference(logits, 0, 2, 2) == pytest.approx(2.0 - stamps)
+    assert preference(logits, 3, 0, 2) == pytest.approx(stamps - 2.0)
