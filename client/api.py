@@ -76,7 +76,7 @@ class Server:
             try:
                 return await self._put(upload, options)
             except TroubleMayPass:
-                upload.sent_bytes = 0  # refused: it all has to be sent again
+                upload.start_over()  # refused
                 raise
             except httpx.TransportError as error:
                 reason = reason_of(error, self.address)
@@ -90,6 +90,7 @@ class Server:
                     ) from error
                 if broken >= BROKEN_UPLOADS:
                     raise ServerBroken(f"{reason} during the upload, {broken} times") from error
+                upload.start_over()
                 raise TroubleMayPass(reason) from error
 
         return await self._patience.call(send_once)

@@ -81,7 +81,7 @@ def _open(run: FileRun) -> tuple[BinaryIO, str]:
 
 async def _last_answer(sending: asyncio.Task[Job], upload: Upload) -> Job | None:
     """The job that a complete upload became, so that it can be cancelled; else None."""
-    if not upload.is_sent:
+    if upload.abandon():
         sending.cancel()
     with contextlib.suppress(asyncio.CancelledError, TimeoutError, ClientError):
         return await asyncio.wait_for(sending, LAST_ANSWER_S)

@@ -8,7 +8,7 @@ transport throws it away at the first write that fails; a blocking socket lets u
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 import httpx
@@ -32,8 +32,11 @@ class Upload:
     content_type: str
     on_sent: Callable[[int], None]  # called in the loop's thread with the bytes sent so far
     sent_bytes: int = 0
-    is_abandoned: bool = False
     is_form: bool = False  # it says where the recording lies, and the server fetches it
+    _is_abandoned: bool = False
+    # From handing the last block over to hearing that it left, the server may already answer.
+    _may_be_complete: bool = False
+    _handing_over: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def is_sent(self) -> bool:
@@ -45,17 +48,32 @@ class Upload:
         self.stream.seek(0)
         self.sent_bytes = 0
         report(0)
-        while self.sent_bytes < self.size_bytes and not self.is_abandoned:
+        while self.sent_bytes < self.size_bytes:
             block = self.stream.read(min(UPLOAD_BLOCK_BYTES, self.size_bytes - self.sent_bytes))
             if not block:
                 raise InputChanged(
                     f"{self.filename} became shorter while it was sent: "
                     f"{self.sent_bytes} of {self.size_bytes} bytes read"
                 )
+            with self._handing_over:
+                if self._is_abandoned:
+                    return
+                self._may_be_complete = self.sent_bytes + len(block) >= self.size_bytes
             yield block
             # Asked for the next block: this one has left.
             self.sent_bytes += len(block)
             report(self.sent_bytes)
+
+    def start_over(self) -> None:
+        """Note that the server has nothing of it: it all has to be sent again."""
+        self.sent_bytes = 0
+        self._may_be_complete = False
+
+    def abandon(self) -> bool:
+        """Hand no further block over. False when the server may have all of them already."""
+        with self._handing_over:
+            self._is_abandoned = True
+            return not self._may_be_complete
 
 
 async def put_recording(
@@ -83,7 +101,7 @@ async def put_recording(
     try:
         return await in_daemon_thread(put)
     except asyncio.CancelledError:
-        upload.is_abandoned = True
+        upload.abandon()
         raise
 
 
